@@ -111,7 +111,7 @@ class Submission:
     """The document of a submission.
 
     `received_at` is the moment its upload was complete; `key` and `fingerprint` are those of the request that made
-    it. `refund_due` says that its attempt is still to be given back.
+    it; `formats` are the kinds of file that the challenge allowed then. `refund_due` says that its attempt is still to be given back.
     """
 
     id: str
@@ -122,6 +122,7 @@ class Submission:
     upload: str
     digest: str
     bytes: int
+    formats: tuple[str, ...]
     received_at: datetime
     created_at: datetime
     key: str
@@ -152,6 +153,7 @@ class Submission:
         upload: str,
         digest: str,
         bytes: int,
+        formats: tuple[str, ...],
         received_at: datetime,
         key: str,
         fingerprint: str,
@@ -170,6 +172,7 @@ class Submission:
             upload=upload,
             digest=digest,
             bytes=bytes,
+            formats=formats,
             received_at=received_at,
             created_at=at,
             key=key,

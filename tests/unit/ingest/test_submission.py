@@ -44,6 +44,7 @@ def received() -> Submission:
         upload="upl_a",
         digest="d" * 64,
         bytes=12,
+        formats=("csv",),
         received_at=T0 - timedelta(minutes=1),
         key="k",
         fingerprint="f",
