@@ -1,0 +1,225 @@
+"""A score: what one submission got under one rubric, recorded once. Pure rules, no I/O.
+
+The worker's result comes out of the process that read the dataset, so it is read like a stranger's letter: only what
+has the expected shape, and speaks of the expected dataset under the expected rubric, becomes a score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from jiebang.sandbox import OutcomeStatus
+from shared.contracts.envelope import Fact
+from shared.contracts.intake import SubmissionAccepted
+from shared.contracts.scoring import ScoreCompleted, ScoreFailed
+
+_DECIMAL = re.compile(r"[0-9]{1,3}\.[0-9]{6}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_GRADES = ("A", "B", "C", "D", "E")
+_MOST_DIMENSIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What is to be scored, and under which rubric: the payload of a job."""
+
+    submission: str
+    challenge: str
+    challenge_version: int
+    phase: str
+    team: str
+    upload: str
+    received_at: datetime
+    dataset_digest: str
+    rubric_digest: str
+
+    @classmethod
+    def of(cls, fact: SubmissionAccepted, rubric_digest: str) -> Assignment:
+        """The assignment that an accepted submission makes under the rubric of its challenge's version."""
+        return cls(
+            submission=fact.submission,
+            challenge=fact.challenge,
+            challenge_version=fact.challenge_version,
+            phase=fact.phase,
+            team=fact.team,
+            upload=fact.upload,
+            received_at=fact.received_at,
+            dataset_digest=fact.dataset_digest,
+            rubric_digest=rubric_digest,
+        )
+
+    @property
+    def id(self) -> str:
+        """The id of its job and of its score: a second job or score for it cannot exist."""
+        return f"{self.submission}:{self.rubric_digest}"
+
+    def report_key(self, name: str) -> str:
+        """Where a file of its report lies in the object store."""
+        return f"reports/{self.submission}/{self.rubric_digest}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The numbers of a report that decide a rank; decimals stay text."""
+
+    total: str
+    dimensions: Mapping[str, str]
+    coverage: str
+    grade: str
+    provisional: bool
+    dataset_digest: str
+    engine: str
+
+
+class ReportRefused(Exception):
+    """The result of the measuring cannot become a score; `code` says why, for people and for the event."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(f"{code}: {why}")
+        self.code = code
+
+
+def verdict(report: Mapping[str, Any], assignment: Assignment) -> Verdict:
+    """Read the numbers out of a report that nobody vouches for.
+
+    Raises:
+        ReportRefused: `gate_failed` if a gate said no, `dataset_changed` or `rubric_changed` if the report speaks of
+            something else, `report_malformed` for any other shape.
+    """
+    dataset, engine = _mapping(report.get("dataset"), "dataset"), _mapping(report.get("engine"), "engine")
+    if dataset.get("digest") != assignment.dataset_digest:
+        raise ReportRefused("dataset_changed", "the dataset measured is not the one that was scanned")
+    rubric = _mapping(engine.get("rubric"), "engine.rubric")
+    if rubric.get("digest") != assignment.rubric_digest:
+        raise ReportRefused("rubric_changed", "the rubric measured by is not the challenge's")
+    if report.get("total") is None:
+        raise ReportRefused("gate_failed", "a gate failed, so there is no total")
+    dimensions = _mapping(report.get("dimensions"), "dimensions")
+    if len(dimensions) > _MOST_DIMENSIONS or not all(isinstance(n, str) and _NAME.fullmatch(n) for n in dimensions):
+        raise ReportRefused("report_malformed", "dimensions: too many, or oddly named")
+    scores = {name: _score(value) for name, value in dimensions.items()}
+    grade, provisional, version = report.get("grade"), report.get("provisional"), engine.get("version")
+    if grade not in _GRADES or not isinstance(provisional, bool) or not isinstance(version, str):
+        raise ReportRefused("report_malformed", "grade, provisional or engine.version")
+    return Verdict(
+        total=_decimal(report["total"], "total"),
+        dimensions={name: score for name, score in scores.items() if score is not None},
+        coverage=_decimal(report.get("coverage"), "coverage"),
+        grade=str(grade),
+        provisional=provisional,
+        dataset_digest=assignment.dataset_digest,
+        engine=version[:64],
+    )
+
+
+def _mapping(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ReportRefused("report_malformed", f"{where}: not an object")
+    return value
+
+
+def _score(value: object) -> str | None:
+    """The score of a dimension, bare or in an object with more about it; None for a dimension without one."""
+    bare = value.get("score") if isinstance(value, Mapping) else value
+    return None if bare is None else _decimal(bare, "dimensions")
+
+
+def _decimal(value: object, where: str) -> str:
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value) or float(value) > 100:
+        raise ReportRefused("report_malformed", f"{where}: not a decimal from 0 to 100 with six places")
+    return value
+
+
+class ScoreState(StrEnum):
+    """How a scoring ended; both are for good."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The record of one submission under one rubric; made once, never changed."""
+
+    assignment: Assignment
+    state: ScoreState
+    recorded_at: datetime
+    verdict: Verdict | None = None
+    report_sha256: str | None = None
+    page_sha256: str | None = None
+    code: str | None = None
+
+    @classmethod
+    def completed(
+        cls, assignment: Assignment, found: Verdict, *, report_sha256: str, page_sha256: str, at: datetime
+    ) -> tuple[Score, Sequence[Fact]]:
+        """The score of a dataset that was measured, with its event."""
+        score = cls(assignment, ScoreState.COMPLETED, at, found, report_sha256, page_sha256)
+        return score, [
+            ScoreCompleted(
+                **_about(assignment),
+                total=found.total,
+                dimensions=dict(found.dimensions),
+                coverage=found.coverage,
+                grade=found.grade,
+                provisional=found.provisional,
+                dataset_digest=found.dataset_digest,
+                engine=found.engine,
+                report_key=assignment.report_key("report.json"),
+                report_sha256=report_sha256,
+            )
+        ]
+
+    @classmethod
+    def failed(cls, assignment: Assignment, code: str, *, at: datetime) -> tuple[Score, Sequence[Fact]]:
+        """The end of a scoring that could not be done, with its event; ingest gives the quota back."""
+        return cls(assignment, ScoreState.FAILED, at, code=code), [ScoreFailed(**_about(assignment), code=code)]
+
+
+def _about(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "submission": assignment.submission,
+        "challenge": assignment.challenge,
+        "challenge_version": assignment.challenge_version,
+        "phase": assignment.phase,
+        "team": assignment.team,
+        "received_at": assignment.received_at,
+        "rubric_digest": assignment.rubric_digest,
+    }
+
+
+class Next(StrEnum):
+    """What to do after an attempt that gave no report."""
+
+    AGAIN = "again"
+    FAIL = "fail"
+
+
+def after(ending: OutcomeStatus, *, disturbed_before: int) -> Next:
+    """Whether an attempt that ended without a report is repeated.
+
+    A child that crashed or ran out of time may have been disturbed from outside, so it gets one more attempt; the same
+    bytes would run into the same memory limit or the same refusal again, so these are final at once.
+    """
+    if ending in (OutcomeStatus.CRASHED, OutcomeStatus.KILLED_TIME) and disturbed_before == 0:
+        return Next.AGAIN
+    return Next.FAIL
+
+
+def code_of(ending: OutcomeStatus, refusal: object) -> str:
+    """The stable code of an attempt that ended without a report; `refusal` is the engine's own code, if it gave one."""
+    if ending is OutcomeStatus.REFUSED:
+        return refusal if isinstance(refusal, str) and _NAME.fullmatch(refusal) else "dataset_refused"
+    return _CODES[ending]
+
+
+_CODES = {
+    OutcomeStatus.KILLED_MEMORY: "out_of_memory",
+    OutcomeStatus.KILLED_TIME: "out_of_time",
+    OutcomeStatus.CRASHED: "measuring_crashed",
+}
