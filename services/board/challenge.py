@@ -67,7 +67,7 @@ class Challenge(BaseModel):
 
     @property
     def state(self) -> str:
-        """`upcoming` before the first phase, `open` while one is open, `between_phases`, and `closed` after the last."""
+        """`upcoming` before the first phase, `open` while one is, `between_phases`, and `closed` after the last."""
         states = [self.progress[phase.name] for phase in self.terms.phases]
         if PhaseState.OPEN in states:
             return "open"

@@ -1,4 +1,4 @@
-"""An API key as the board knows it: whose it is, what it lets them be, and until when. Pure; the key itself is not here."""
+"""An API key as the board knows it: whose it is, what it lets them be, until when; never the key itself. Pure."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from jiebang.document import KeyPath, refuse_unknown_keys
-from jiebang.errors import DeclarationError
-from services.board.challenge_file import read_line, read_text
+from services.board.wording import read_line, read_mapping, read_text, wrong
 from shared.contracts.board import RegistrationAccepted, TeamRegistered
 from shared.contracts.envelope import Fact, Moment
 
@@ -94,15 +93,14 @@ def accept(state: Team, challenge: str, now: datetime) -> tuple[Team, Sequence[F
 
 def read_profile(data: Any) -> Profile:
     """The profile in a team file or request body; raises DeclarationError with the path of a mistake."""
-    if not isinstance(data, dict):
-        raise _wrong((), "A team must be a mapping of keys to values.", "Write `name:` and `organisation:`.")
+    data = read_mapping(data, ())
     refuse_unknown_keys(data, _KEYS, (), "a team")
     for needed in ("name", "organisation"):
         if data.get(needed) is None:
-            raise _wrong((), f"A team needs `{needed}`.", f"Add `{needed}:` to it.", missing=needed)
+            raise wrong((), f"A team needs `{needed}`.", f"Add `{needed}:` to it.", missing=needed)
     members = data.get("members") or []
     if not isinstance(members, list) or len(members) > MOST_MEMBERS:
-        raise _wrong(
+        raise wrong(
             ("members",),
             f"`members` must be a list of at most {MOST_MEMBERS} people.",
             "List each person once.",
@@ -121,14 +119,10 @@ def _person(value: Any, path: KeyPath) -> Person:
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, dict):
-        raise _wrong(path, "A member is a name, or {name, contact}.", "Write the person's name.")
+        raise wrong(path, "A member is a name, or {name, contact}.", "Write the person's name.")
     refuse_unknown_keys(value, ("name", "contact"), path, "a member")
     contact = value.get("contact")
     return Person(
         name=read_line(value.get("name"), (*path, "name"), longest=_LONGEST),
         contact=None if contact is None else read_line(contact, (*path, "contact"), longest=_LONGEST),
     )
-
-
-def _wrong(path: KeyPath, title: str, detail: str, **facts: Any) -> DeclarationError:
-    return DeclarationError("wrong_value", title, detail, path=list(path), **facts)
