@@ -1,0 +1,215 @@
+"""The measures over naive tables, each as its rule reads."""
+
+from __future__ import annotations
+
+import decimal
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from tests.naive.cells import millionths
+from tests.naive.dataset import NaiveTable, belongs, read_dataset
+
+MEASURES = ["FMT-1", "TYP-1", "COM-1", "COM-2", "COM-3", "SCL-1", "OUT-1", "DUP-1", "KEY-1", "REF-1", "BAL-1"]
+LONG = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True)
+class NaiveResult:
+    status: str
+    num: int | None = None
+    den: int | None = None
+    value: str | None = None
+
+
+NOT_DECLARED = NaiveResult("not_declared")
+NOT_APPLICABLE = NaiveResult("not_applicable")
+FAILED = NaiveResult("failed")
+
+
+def six_places(value: decimal.Decimal) -> str:
+    return str(value.quantize(decimal.Decimal("0.000001"), rounding=decimal.ROUND_HALF_EVEN, context=LONG))
+
+
+def ratio(num: int, den: int) -> NaiveResult:
+    if den == 0:
+        return NaiveResult("not_applicable", num, den)
+    scaled, rest = divmod(num * 10**6, den)
+    if 2 * rest > den or (2 * rest == den and scaled % 2):
+        scaled += 1
+    return NaiveResult("measured", num, den, f"{scaled // 10**6}.{scaled % 10**6:06d}")
+
+
+def judge(files: dict[str, bytes], declare: dict[str, Any], *, closed: bool = False) -> dict[str, dict[str, Any]]:
+    """Every measure of every table: {table: {measure: NaiveResult}}."""
+    tables = read_dataset(files, declare, closed=closed)
+    return {table.name: {name: measure(name, table, tables) for name in MEASURES} for table in tables}
+
+
+def measure(name: str, table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    result = MEASURE[name](table, tables)
+    if table.closed and table.records == 0 and not (name == "FMT-1" and table.attempted):
+        # A demanded table without a record: what its demand makes applicable has failed.
+        numeric = any(kind in ("integer", "decimal") for kind in table.declare.get("types", {}).values())
+        applicable = result.status != "not_declared" and name not in ("REF-1", "OUT-1")
+        applicable |= name == "OUT-1" and numeric
+        applicable |= name == "REF-1" and bool(table.declare.get("foreign_keys"))
+        return FAILED if applicable else result
+    return result
+
+
+def fmt_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    if table.attempted == 0:
+        return NaiveResult("failed", 0, 0)
+    return ratio(table.records, table.attempted)
+
+
+def typ_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    if not table.closed and any(column not in table.columns for column in table.declare.get("types", {})):
+        return FAILED if table.records else NaiveResult("not_applicable", 0, 0)
+    verdicts = [verdict for column in table.columns for verdict in table.conforming(column) if verdict is not None]
+    return ratio(sum(verdicts), len(verdicts))
+
+
+def com_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    cells = [cell for column in table.columns.values() for cell in column]
+    return ratio(sum(cell is not None for cell in cells), len(cells))
+
+
+def required_columns(table: NaiveTable) -> list[list[str | None]]:
+    wholly_missing: list[str | None] = [None] * table.records
+    return [table.columns.get(name, wholly_missing) for name in table.declare.get("required", table.columns)]
+
+
+def com_2(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    present = [sum(cell is not None for cell in column) for column in required_columns(table)]
+    return ratio(min(present, default=table.records), table.records)
+
+
+def com_3(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    required = required_columns(table)
+    complete = sum(all(column[row] is not None for column in required) for row in range(table.records))
+    return ratio(complete, table.records)
+
+
+def distinct_records(table: NaiveTable) -> int:
+    identity = table.identity()
+    return len({tuple(table.columns[name][row] for name in identity) for row in range(table.records)})
+
+
+def dup_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    return ratio(distinct_records(table), table.records)
+
+
+def scl_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    wanted = table.declare.get("records")
+    if wanted is None:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    return ratio(min(distinct_records(table), wanted), wanted)
+
+
+def complete_rows(table: NaiveTable, names: list[str]) -> list[tuple[str, ...]]:
+    rows = zip(*(table.columns[name] for name in names), strict=True)
+    return [row for row in rows if None not in row]  # type: ignore[misc]
+
+
+def there(table: NaiveTable, names: list[str]) -> bool:
+    return all(name in table.columns and name not in table.absent for name in names)
+
+
+def key_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    key = table.declare.get("key")
+    if not key:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    if not there(table, key):
+        return FAILED
+    return ratio(len(set(complete_rows(table, key))), table.records)
+
+
+def ref_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    references = table.declare.get("foreign_keys", [])
+    if not references:
+        none_at_all = not any(other.declare.get("foreign_keys") for other in tables)
+        return NOT_DECLARED if len(tables) > 1 and none_at_all else NOT_APPLICABLE
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    num = den = 0
+    for reference in references:
+        targets = [o for o in tables if any(belongs(path, reference["to"]) for path in [o.name, *o.files])]
+        if not targets or not there(table, reference["fields"]) or not there(targets[0], reference["key"]):
+            return FAILED
+        known = set(complete_rows(targets[0], reference["key"]))
+        rows = complete_rows(table, reference["fields"])
+        den += len(rows)
+        num += sum(row in known for row in rows)
+    return ratio(num, den)
+
+
+def bal_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    label = table.declare.get("label")
+    if label is None:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NOT_APPLICABLE
+    if not there(table, [label]):
+        return FAILED
+    counts = Counter(cell for cell in table.columns[label] if cell is not None)
+    if not counts:
+        return FAILED if table.closed else NOT_APPLICABLE
+    classes = table.declare.get("classes")
+    k = len(counts)
+    if classes:
+        # A label that is no class counts with the most frequent class, the reading that favours nobody.
+        k = len(classes)
+        strangers = sum(count for name, count in counts.items() if name not in classes)
+        counts = Counter({name: counts[name] for name in classes if name in counts}) or Counter({classes[0]: 0})
+        counts[max(counts, key=lambda name: counts[name])] += strangers
+    if k == 1 or len(counts) == 1:
+        return NaiveResult("measured", value="0.000000")
+    total = sum(counts.values())
+    entropy = decimal.Decimal(0)
+    for count in counts.values():
+        p = LONG.divide(decimal.Decimal(count), decimal.Decimal(total))
+        entropy = LONG.subtract(entropy, LONG.multiply(p, LONG.ln(p)))
+    return NaiveResult("measured", value=six_places(LONG.divide(entropy, LONG.ln(decimal.Decimal(k)))))
+
+
+def out_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    num = den = 0
+    for name, kind in table.types.items():
+        if kind not in ("integer", "decimal"):
+            continue
+        verdicts = zip(table.columns[name], table.conforming(name), strict=True)
+        numbers = [millionths(cell) for cell, verdict in verdicts if verdict and cell is not None]
+        values = sorted(number for number in numbers if number is not None)
+        if not values:
+            continue
+        middle = (len(values) + 1) // 2 - 1
+        median = values[middle]
+        deviation = sorted(abs(value - median) for value in values)[middle]
+        limit = 118608 * deviation // 10000
+        extreme = sum(abs(value - median) > limit for value in values)
+        if deviation == 0 or (extreme > 3 and 100 * extreme > len(values)):
+            continue
+        num += len(values) - extreme
+        den += len(values)
+    return ratio(num, den)
+
+
+MEASURE = {
+    "FMT-1": fmt_1,
+    "TYP-1": typ_1,
+    "COM-1": com_1,
+    "COM-2": com_2,
+    "COM-3": com_3,
+    "SCL-1": scl_1,
+    "OUT-1": out_1,
+    "DUP-1": dup_1,
+    "KEY-1": key_1,
+    "REF-1": ref_1,
+    "BAL-1": bal_1,
+}
