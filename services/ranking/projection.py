@@ -114,6 +114,11 @@ class Record:
         return (*((self.received,) if self.received else ()), *self.scores, *((self.ended,) if self.ended else ()))
 
     @property
+    def seq(self) -> int:
+        """The last fold that changed this record."""
+        return max((fact.seq for fact in self.facts), default=0)
+
+    @property
     def score(self) -> Scored | None:
         """The score that stands: the latest."""
         return self.scores[-1] if self.scores else None

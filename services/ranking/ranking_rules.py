@@ -23,6 +23,11 @@ class Place(NamedTuple):
     received_at: datetime
     submission: str
 
+    @property
+    def points(self) -> str:
+        """The total as a decimal string with six places."""
+        return decimal6(-self.total)
+
 
 TIE_BREAKS = Place._fields
 """What the order looks at, in turn; `decided_by` answers one of these names."""
@@ -37,6 +42,12 @@ def millionths(number: str | None) -> int | None:
     except InvalidOperation:
         return None
     return int((value * _PLACES).to_integral_value()) if value.is_finite() else None
+
+
+def decimal6(millionths: int) -> str:
+    """Millionths as a decimal string with six places."""
+    sign, whole, rest = "-" * (millionths < 0), *divmod(abs(millionths), 1_000_000)
+    return f"{sign}{whole}.{rest:06}"
 
 
 def place(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ranking.ranking_rules import Place, decided_by, least_dimension, millionths, place
+from services.ranking.ranking_rules import Place, decided_by, decimal6, least_dimension, millionths, place
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -81,6 +81,7 @@ def test_a_place_is_not_compared_with_itself() -> None:
 @given(st.decimals(min_value=-1000, max_value=1000, places=6))
 def test_millionths_are_exact(number: object) -> None:
     assert millionths(str(number)) == int(str(number).replace(".", ""))
+    assert millionths(decimal6(millionths(str(number)) or 0)) == millionths(str(number))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
