@@ -111,7 +111,8 @@ class Submission:
     """The document of a submission.
 
     `received_at` is the moment its upload was complete; `key` and `fingerprint` are those of the request that made
-    it; `formats` are the kinds of file that the challenge allowed then. `refund_due` says that its attempt is still to be given back.
+    it; `formats` are the kinds of file that the challenge allowed then. `refund_due` says that its attempt is still
+    to be given back.
     """
 
     id: str
