@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -128,12 +127,14 @@ class KafkaServer:
         self._properties_file.write_text(self._properties(data))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c"]
-        formatted = await asyncio.create_subprocess_exec(
-            *command, str(self._properties_file), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        output, _ = await formatted.communicate()
-        if formatted.returncode != 0:
-            raise StartFailed(f"Kafka's storage could not be formatted in {data}:\n{output.decode(errors='replace')}")
+        formatting = Process("Kafka's formatting", [*command, self._properties_file], log=self.folder / "format.log")
+        formatting.start()
+        try:
+            code = await formatting.wait()
+        finally:
+            formatting.kill()
+        if code != 0:
+            raise StartFailed(f"Kafka's storage in {data} could not be formatted:\n{formatting.last_lines()}")
 
     def _properties(self, data: Path) -> str:
         broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller_port}"
