@@ -1,0 +1,64 @@
+# Every target has one line of explanation after `##`; `make help` prints them.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON := .venv/bin/python
+# An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
+UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
+
+.PHONY: help setup fetch dev demo test test-fast test-faults lint format contracts bench wheel clean
+
+help: ## Print every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.uv/bin/uv:
+	@echo "uv is not on this machine: installing it with pip into .uv/"
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv
+
+setup: $(filter .uv/bin/uv,$(UV)) ## Install everything into .venv, the jiebang command too (uv is installed through pip if missing)
+	@$(UV) sync --quiet --frozen --all-extras
+
+fetch: setup ## Fetch Kafka, MongoDB and Java into the cache where they are missing
+	@$(PYTHON) -m deploy.local fetch
+
+dev: setup ## Keep the whole platform up; prints its address and one key per role (OPTIONS="--fresh --port 8080")
+	@$(PYTHON) -m deploy.local up $(OPTIONS)
+
+demo: setup ## Play a competition on this machine: three challenges, six teams, three attackers; leaves nothing running
+	@$(PYTHON) -m deploy.local.demo $(OPTIONS)
+
+test: setup fetch ## Run all tests, with the system tests on a real Kafka and MongoDB (OPTIONS="-k upload")
+	$(PYTHON) -m pytest -q -m "not faults" $(OPTIONS)
+
+test-fast: setup ## Run the tests that need no server
+	$(PYTHON) -m pytest -q tests/unit tests/contract $(OPTIONS)
+
+test-faults: setup fetch ## Run the long fault tests: kills, freezes, clock jumps, full disks (prints its seed)
+	$(PYTHON) -m pytest -q -m faults $(OPTIONS)
+
+lint: setup ## Check style, types (mypy --strict), imports between parts, and the house rules
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	$(PYTHON) .ci/house_rules.py
+
+format: setup ## Put the code into the one format
+	$(PYTHON) -m ruff check --fix --exit-zero .
+	$(PYTHON) -m ruff format .
+
+contracts: setup ## Write JSON Schemas and AsyncAPI documents from the event models
+	$(PYTHON) -m shared.contracts.generate
+
+bench: setup fetch ## Measure speed and memory beside the named rivals and print the ratios
+	$(PYTHON) -m bench $(OPTIONS)
+
+wheel: setup ## Build the wheel of the engine and the jiebang command into dist/
+	@$(UV) build --quiet --wheel
+
+clean: ## Remove caches, the environment, and the state of the local platform
+	rm -rf .venv .uv .jiebang .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf dist build bench/out demo-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
