@@ -19,7 +19,7 @@ _QUIET = ("aiokafka", "faststream", "uvicorn.access", "pymongo", "opentelemetry"
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """The logger of a module; usable before `configure`."""
-    return cast(FilteringBoundLogger, structlog.get_logger(logger=name))
+    return cast(FilteringBoundLogger, structlog.get_logger(module=name))
 
 
 def _trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
