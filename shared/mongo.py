@@ -49,11 +49,18 @@ State = TypeVar("State")
 Change = Callable[[State], tuple[State, Sequence[Fact]]]
 """A pure change of an aggregate: the state it had → the state it gets and the facts of the change."""
 
+AFTER = ReturnDocument.AFTER
+"""For `find_one_and_update`: return the document as it became."""
+
 INBOX_KEPT = 64
 LONGEST_CONFLICT = 20.0
 
 # Marking an event as published may be lost (it is published again then), so it does not wait for the journal.
 _MARKED = WriteConcern(w=1, j=False)
+
+
+class DuplicateId(PermanentError):
+    """A unique index has this already: an answer to whoever inserts, rather than a failure."""
 
 
 class AggregateMissing(PermanentError):
@@ -121,14 +128,15 @@ def translated() -> Iterator[None]:
     """Turn what the driver raises into errors with a name; around every use of the driver.
 
     Raises:
+        DuplicateId: a unique index has it already.
         DependencyDown: the database is away or cannot confirm.
         PermanentError: this can never be stored.
         TransientError: it refused for another reason.
     """
     try:
         yield
-    except DuplicateKeyError:
-        raise  # an answer, not a failure: whoever inserts knows what it means
+    except DuplicateKeyError as error:
+        raise DuplicateId(str(error)) from error
     except (DocumentTooLarge, InvalidDocument, InvalidOperation, ConfigurationError, OverflowError) as error:
         raise PermanentError(repr(error)) from error
     except WriteError as error:
@@ -266,7 +274,7 @@ class Aggregates(Generic[State]):
                 # An insert, in the form that lets the database's clock say since when events wait: the filter
                 # matches no document that is there, so an id that is taken is a duplicate key.
                 await self.collection.update_one({"_id": id, "version": {"$exists": False}}, insert, upsert=True)
-        except DuplicateKeyError:
+        except DuplicateId:
             metrics.DUPLICATES.labels(self.name).inc()
             return False
         self._relay.flush(self.name, id, entries)
@@ -339,7 +347,7 @@ class Aggregates(Generic[State]):
             update["$push"] = push
         with translated():
             written: Document | None = await self.collection.find_one_and_update(
-                guard, update, projection={"outbox": 1}, return_document=ReturnDocument.AFTER
+                guard, update, projection={"outbox": 1}, return_document=AFTER
             )
         if written is None:
             return False

@@ -1,0 +1,407 @@
+"""Long work as leased jobs: a handler queues, a worker claims, and only the holder of the lease may finish.
+
+A claim carries its attempt number; whoever comes with an older one is refused, so that a worker that was frozen or cut
+off cannot overwrite what its successor did. The database's clock judges every lease.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from shared import metrics, tracing
+from shared.failures import Retries, TransientError
+from shared.logs import get_logger
+from shared.mongo import AFTER, Collection, Database, Document, DuplicateId, translated
+
+log = get_logger(__name__)
+
+ESTIMATED_FROM = 50
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    LEASED = "leased"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Priority(IntEnum):
+    """What is claimed first; smaller is sooner."""
+
+    DRIVEN_AGAIN = 0
+    NORMAL = 10
+    WHENEVER = 20
+
+
+class LeaseLost(TransientError):
+    """The lease has passed on: whatever this worker was doing is another's now, and its result is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do one attempt at a job."""
+
+    id: str
+    payload: Mapping[str, Any]
+    attempt: int
+    worker: str
+    queued_at: datetime
+    claimed_at: datetime
+    traceparent: str | None = None
+    team: str = ""
+    spared: int = 0
+    """Attempts that were given back and do not count."""
+
+    @property
+    def counted(self) -> int:
+        """The attempts that count, this one among them."""
+        return self.attempt - self.spared
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands, for people and for whoever has to deal with its failure."""
+
+    id: str
+    state: JobState
+    payload: Mapping[str, Any]
+    team: str
+    priority: int
+    attempt: int
+    queued_at: datetime
+    error: str | None = None
+    worker: str | None = None
+    lease_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs there are, and how long the oldest queued one has waited."""
+
+    queued: int = 0
+    leased: int = 0
+    done: int = 0
+    failed: int = 0
+    oldest_queued_seconds: float = 0.0
+
+
+class Jobs:
+    """A queue of jobs in one collection."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: str,
+        *,
+        lease: timedelta = timedelta(seconds=60),
+        attempts: int = 3,
+        retries: Retries = Retries(first_wait=timedelta(seconds=1), longest_wait=timedelta(minutes=1)),  # noqa: B008
+    ) -> None:
+        self.queue_name = queue
+        self.lease = lease
+        self.attempts = attempts
+        self._retries = retries
+        self._jobs: Collection = database[queue]
+        self._workers: Collection = database[f"{queue}.workers"]
+        self._lease_ms = int(lease.total_seconds() * 1000)
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        with translated():
+            await self._jobs.create_index([("state", 1), ("priority", 1), ("turn", 1), ("queued_at", 1)])
+            await self._jobs.create_index([("state", 1), ("lease_until", 1)])
+            await self._jobs.create_index([("state", 1), ("queued_at", 1)])
+            await self._jobs.create_index([("team", 1), ("state", 1)])
+            await self._jobs.create_index([("state", 1), ("finished_at", -1)])
+            await self._jobs.create_index("unreported", sparse=True)
+            await self._workers.create_index("seen_at", expireAfterSeconds=3600)
+
+    # --- queueing
+
+    async def queue(
+        self, id: str, payload: Mapping[str, Any], *, team: str = "", priority: int = Priority.NORMAL
+    ) -> bool:
+        """Queue a job unless there is one with this id, whatever its state; True if it is new.
+
+        Its turn is the number of jobs that the team has unfinished: who hands in a hundred waits for the second one
+        until everybody's first is done.
+        """
+        with translated():
+            turn = 0
+            if team:
+                unfinished = {"team": team, "state": {"$in": [JobState.QUEUED.value, JobState.LEASED.value]}}
+                turn = await self._jobs.count_documents(unfinished)
+            document: Document = {
+                "state": JobState.QUEUED.value,
+                "payload": dict(payload),
+                "team": team,
+                "priority": int(priority),
+                "turn": turn,
+                "attempt": 0,
+                "traceparent": tracing.current_traceparent(),
+            }
+            try:
+                await self._jobs.update_one(
+                    {"_id": id, "state": {"$exists": False}},
+                    {"$setOnInsert": document, "$currentDate": {"queued_at": True, "not_before": True}},
+                    upsert=True,
+                )
+            except DuplicateId:
+                metrics.DUPLICATES.labels(self.queue_name).inc()
+                return False
+        return True
+
+    async def drive_again(self, id: str, *, priority: int = Priority.DRIVEN_AGAIN, attempts_anew: bool = False) -> bool:
+        """Bring a queued job forward, or put a failed one back; True if there was something to do.
+
+        A leased job is being worked on: its lease decides. With `attempts_anew` a failed job starts counting again.
+        """
+        states = [JobState.QUEUED.value, JobState.FAILED.value] if attempts_anew else [JobState.QUEUED.value]
+        queued: Document = {"state": JobState.QUEUED.value, "priority": int(priority), "not_before": "$$NOW"}
+        if attempts_anew:
+            queued["spared"] = "$attempt"
+        with translated():
+            result = await self._jobs.update_one(
+                {"_id": id, "state": {"$in": states}},
+                [{"$set": queued}, {"$unset": ["unreported", "error", "finished_at"]}],
+            )
+        return bool(result.matched_count)
+
+    async def withdraw(self, id: str) -> bool:
+        """Remove a job that nobody has begun; True if it is gone."""
+        with translated():
+            result = await self._jobs.delete_one({"_id": id, "state": JobState.QUEUED.value})
+        return bool(result.deleted_count)
+
+    # --- working
+
+    async def claim(self, worker: str) -> Lease | None:
+        """Take the next job: by priority, then turn, then age. None if nothing is due."""
+        due = {"state": JobState.QUEUED.value, "$expr": {"$lte": ["$not_before", "$$NOW"]}}
+        change = [
+            {
+                "$set": {
+                    "state": JobState.LEASED.value,
+                    "attempt": {"$add": ["$attempt", 1]},
+                    "worker": worker,
+                    "claimed_at": "$$NOW",
+                    "lease_until": {"$add": ["$$NOW", self._lease_ms]},
+                }
+            }
+        ]
+        order = [("priority", 1), ("turn", 1), ("queued_at", 1)]
+        with translated():
+            job: Document | None = await self._jobs.find_one_and_update(due, change, sort=order, return_document=AFTER)
+        if job is None:
+            return None
+        return Lease(
+            id=job["_id"],
+            payload=job["payload"],
+            attempt=job["attempt"],
+            worker=worker,
+            queued_at=job["queued_at"],
+            claimed_at=job["claimed_at"],
+            traceparent=job.get("traceparent"),
+            team=job["team"],
+            spared=job.get("spared", 0),
+        )
+
+    async def heartbeat(self, lease: Lease) -> None:
+        """Hold the lease for another period.
+
+        Raises:
+            LeaseLost: it has passed on.
+        """
+        until = [{"$set": {"lease_until": {"$add": ["$$NOW", self._lease_ms]}}}]
+        await self._guarded(lease, until)
+
+    async def finish(self, lease: Lease) -> None:
+        """The job is done; its effects are stored.
+
+        Raises:
+            LeaseLost: it has passed on.
+        """
+        done = {"state": JobState.DONE.value, "finished_at": "$$NOW"}
+        await self._guarded(lease, [{"$set": done}, {"$unset": ["lease_until", "error"]}])
+
+    async def release(self, lease: Lease, error: str, *, final: bool = False) -> JobState:
+        """Give the job back after a failed attempt: queued after a wait, or failed after the last; which of them.
+
+        Raises:
+            LeaseLost: it has passed on.
+        """
+        over = final or lease.counted >= self.attempts
+        wait = 0 if over else int(self._retries.wait(max(1, lease.counted)) * 1000)
+        change: Document = {
+            "state": (JobState.FAILED if over else JobState.QUEUED).value,
+            "error": {"$literal": error[:500]},
+            "not_before": {"$add": ["$$NOW", wait]},
+        }
+        if over:
+            change |= {"unreported": True, "finished_at": "$$NOW"}
+        await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until"]}])
+        return JobState.FAILED if over else JobState.QUEUED
+
+    async def put_back(self, lease: Lease) -> None:
+        """Give the job back untouched, because this worker stops or a dependency is away: counts no attempt.
+
+        The attempt number is a fence and never goes down; the job is allowed one more instead.
+
+        Raises:
+            LeaseLost: it has passed on.
+        """
+        change = {
+            "state": JobState.QUEUED.value,
+            "spared": {"$add": [{"$ifNull": ["$spared", 0]}, 1]},
+            "not_before": "$$NOW",
+        }
+        await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until"]}])
+
+    async def _guarded(self, lease: Lease, change: list[Document]) -> None:
+        held = {"_id": lease.id, "state": JobState.LEASED.value, "attempt": lease.attempt, "worker": lease.worker}
+        with translated():
+            result = await self._jobs.update_one(held, change)
+        if not result.matched_count:
+            metrics.LEASES_LOST.labels(self.queue_name).inc()
+            raise LeaseLost(f"the lease on {lease.id} (attempt {lease.attempt}) has passed on")
+
+    # --- what a sweeper does
+
+    async def expire(self) -> int:
+        """Take back the jobs whose lease ran out: queued again, or failed after the last attempt; how many."""
+        over = {"state": JobState.LEASED.value, "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
+        last = {"$gte": [{"$subtract": ["$attempt", {"$ifNull": ["$spared", 0]}]}, self.attempts]}
+        change: list[Document] = [
+            {
+                "$set": {
+                    "state": {"$cond": [last, JobState.FAILED.value, JobState.QUEUED.value]},
+                    "unreported": {"$cond": [last, True, "$$REMOVE"]},
+                    "finished_at": {"$cond": [last, "$$NOW", "$$REMOVE"]},
+                    "not_before": "$$NOW",
+                    "error": "the worker did not answer for the length of its lease",
+                }
+            },
+            {"$unset": ["lease_until"]},
+        ]
+        with translated():
+            result = await self._jobs.update_many(over, change)
+        if result.modified_count:
+            metrics.JOBS_ENDED.labels(self.queue_name, "expired").inc(result.modified_count)
+            log.warning("leases_expired", queue=self.queue_name, jobs=result.modified_count)
+        return int(result.modified_count)
+
+    async def report_failures(self, report: Callable[[Job], Awaitable[None]]) -> int:
+        """Tell `report` about each failed job, once it returns never again; how many.
+
+        `report` may be told twice if a process dies in between, so its effect is keyed by the job.
+        """
+        told = 0
+        with translated():
+            failed = [
+                _job(document) async for document in self._jobs.find({"unreported": True}).sort("_id", 1).limit(100)
+            ]
+        for job in failed:
+            await report(job)
+            with translated():
+                await self._jobs.update_one(
+                    {"_id": job.id, "state": JobState.FAILED.value, "attempt": job.attempt},
+                    {"$unset": {"unreported": ""}},
+                )
+            told += 1
+        return told
+
+    # --- what people ask
+
+    async def find(self, id: str) -> Job | None:
+        """A job as it stands, or None."""
+        with translated():
+            document = await self._jobs.find_one({"_id": id})
+        return None if document is None else _job(document)
+
+    async def position(self, id: str) -> int | None:
+        """How many unfinished jobs are older than this one, or None if it is not waiting or worked on."""
+        unfinished = [JobState.QUEUED.value, JobState.LEASED.value]
+        with translated():
+            job = await self._jobs.find_one({"_id": id, "state": {"$in": unfinished}}, {"queued_at": 1})
+            if job is None:
+                return None
+            count: int = await self._jobs.count_documents(
+                {"state": {"$in": unfinished}, "queued_at": {"$lt": job["queued_at"]}}
+            )
+        return count
+
+    async def estimate(self, position: int) -> timedelta | None:
+        """How long a job at a position may take: position × median of the last fifty, divided by the workers alive.
+
+        None until a job has been finished. The job itself counts as one.
+        """
+        with translated():
+            cursor = self._jobs.find({"state": JobState.DONE.value}, {"claimed_at": 1, "finished_at": 1})
+            took = [
+                (job["finished_at"] - job["claimed_at"]).total_seconds()
+                async for job in cursor.sort("finished_at", -1).limit(ESTIMATED_FROM)
+            ]
+            alive = await self._workers.count_documents(
+                {"$expr": {"$gt": ["$seen_at", {"$subtract": ["$$NOW", 15_000]}]}}
+            )
+        if not took:
+            return None
+        rounds = math.ceil((position + 1) / max(1, alive))
+        return timedelta(seconds=rounds * statistics.median(took))
+
+    async def counts(self) -> Counts:
+        """How many jobs there are by state, and the age of the oldest queued one; exported as metrics too."""
+        numbers: dict[str, int] = {}
+        with translated():
+            async for row in self._jobs.aggregate([{"$group": {"_id": "$state", "n": {"$sum": 1}}}]):
+                numbers[row["_id"]] = row["n"]
+            oldest = None
+            ages: list[Document] = [
+                {"$match": {"state": JobState.QUEUED.value}},
+                {"$sort": {"queued_at": 1}},
+                {"$limit": 1},
+                {"$project": {"age": {"$subtract": ["$$NOW", "$queued_at"]}}},
+            ]
+            async for row in self._jobs.aggregate(ages):
+                oldest = row["age"] / 1000
+        counts = Counts(**numbers, oldest_queued_seconds=oldest or 0.0)
+        for state in JobState:
+            metrics.JOBS.labels(self.queue_name, state.value).set(getattr(counts, state.value))
+        metrics.JOB_OLDEST_AGE.labels(self.queue_name).set(counts.oldest_queued_seconds)
+        return counts
+
+    async def list(self, state: JobState | None = None, *, limit: int = 100, after: str = "") -> list[Job]:
+        """Jobs by id, for operators."""
+        query: Document = {"_id": {"$gt": after}} if after else {}
+        if state is not None:
+            query["state"] = state.value
+        with translated():
+            return [_job(document) async for document in self._jobs.find(query).sort("_id", 1).limit(limit)]
+
+    async def seen(self, worker: str) -> None:
+        """A worker is alive."""
+        with translated():
+            await self._workers.update_one({"_id": worker}, {"$currentDate": {"seen_at": True}}, upsert=True)
+
+
+def _job(document: Mapping[str, Any]) -> Job:
+    return Job(
+        id=document["_id"],
+        state=JobState(document["state"]),
+        payload=document["payload"],
+        team=document["team"],
+        priority=document["priority"],
+        attempt=document["attempt"],
+        queued_at=document["queued_at"],
+        error=document.get("error"),
+        worker=document.get("worker"),
+        lease_until=document.get("lease_until"),
+    )
