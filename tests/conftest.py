@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +15,19 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from deploy.local.fetch import Programs, fetch_all
 from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
+
+
+SEED = int(os.environ.get("TEST_SEED") or secrets.randbits(32))
+
+
+def pytest_report_header() -> str:
+    return f"seed: {SEED} (TEST_SEED={SEED} repeats this run's random choices)"
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices of one test, the same for the same seed of the run and name of the test."""
+    return random.Random(f"{SEED} {request.node.name}")
 
 
 @pytest.fixture(scope="session")

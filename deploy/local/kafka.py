@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from deploy.local.fetch import Programs
-from deploy.local.ports import require_free, stored_port
-from deploy.local.process import Process, StartFailed
+from deploy.local.ports import is_free, require_free, stored_port
+from deploy.local.process import Process
 
 READY_TOPIC = "local.ready"
 
@@ -69,18 +69,17 @@ class KafkaServer:
         deadline = time.monotonic() + timeout
         while True:
             if not self.process.running:
-                raise StartFailed(
-                    f"Kafka ended with {self.process.exit_code} while starting:\n{self.process.last_lines()}"
-                )
+                raise self.process.failed(f"ended with {self.process.exit_code} while starting")
             try:
-                await self._answers()
-                return
+                if not is_free(self.port):  # else aiokafka logs each vain attempt as an error
+                    await self._answers()
+                    return
+                trouble = "it does not listen"
             except (KafkaError, OSError, TimeoutError) as error:
-                if time.monotonic() > deadline:
-                    raise StartFailed(
-                        f"Kafka was not ready within {timeout:.0f} s ({error!r}):\n{self.process.last_lines()}"
-                    ) from error
-                await asyncio.sleep(0.2)
+                trouble = repr(error)
+            if time.monotonic() > deadline:
+                raise self.process.failed(f"was not ready within {timeout:.0f} s ({trouble})")
+            await asyncio.sleep(0.1)
 
     async def stop(self, grace: float = 20.0) -> None:
         """Lets the broker hand over and close its files, then ends it."""
@@ -134,7 +133,7 @@ class KafkaServer:
         finally:
             formatting.kill()
         if code != 0:
-            raise StartFailed(f"Kafka's storage in {data} could not be formatted:\n{formatting.last_lines()}")
+            raise formatting.failed(f"ended with {code}")
 
     def _properties(self, data: Path) -> str:
         broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller_port}"

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from deploy.local.fetch import Programs
 from deploy.local.ports import require_free, stored_port
-from deploy.local.process import Process, StartFailed
+from deploy.local.process import Process
 
 _ALREADY_INITIALISED = 23
 
@@ -58,9 +58,7 @@ class MongoServer:
         try:
             while time.monotonic() < deadline:
                 if not self.process.running:
-                    raise StartFailed(
-                        f"MongoDB ended with {self.process.exit_code} while starting:\n{self.process.last_lines()}"
-                    )
+                    raise self.process.failed(f"ended with {self.process.exit_code} while starting")
                 try:
                     hello = await client.admin.command("hello")
                     if hello.get("isWritablePrimary"):
@@ -73,7 +71,7 @@ class MongoServer:
                 await asyncio.sleep(0.05)
         finally:
             client.close()
-        raise StartFailed(f"MongoDB was not ready within {timeout:.0f} s: {trouble}\n{self.process.last_lines()}")
+        raise self.process.failed(f"was not ready within {timeout:.0f} s: {trouble}")
 
     async def _initiate(self, client: AsyncIOMotorClient[dict[str, Any]]) -> None:
         members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]

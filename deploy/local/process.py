@@ -116,15 +116,16 @@ class Process:
         os.kill(self.pid, signal.SIGCONT)
         self.frozen = False
 
-    def last_lines(self, count: int = 15) -> str:
-        """The end of the log, each line indented, for a report."""
+    def failed(self, what: str) -> StartFailed:
+        """The failure of this part to start, for a person: what happened, and the last lines of its log."""
         try:
             with open(self.log, "rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - 16_384))
-                lines = log.read().decode(errors="replace").splitlines()[-count:]
+                lines = log.read().decode(errors="replace").splitlines()[-15:]
         except FileNotFoundError:
             lines = []
-        return "\n".join("    " + line for line in lines) or "    (nothing in its log)"
+        said = "\n".join("    " + line for line in lines) or "    (nothing)"
+        return StartFailed(f"{self.name} {what}. The end of its log {self.log}:\n{said}")
 
     def _stopped(self) -> bool:
         threads = Path(f"/proc/{self.pid}/task").glob("*/stat")

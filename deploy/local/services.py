@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from deploy.local.ports import require_free, stored_port
-from deploy.local.process import Process, StartFailed
+from deploy.local.process import Process
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ class HttpPart:
         async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
             while True:
                 if not self.process.running:
-                    raise StartFailed(
-                        f"{self.name} ended with {self.process.exit_code} while starting:\n{self.process.last_lines()}"
-                    )
+                    raise self.process.failed(f"ended with {self.process.exit_code} while starting")
                 try:
                     answer = await client.get(self._ready_url)
                     if answer.status_code == self._ready_status:
@@ -81,9 +79,7 @@ class HttpPart:
                 except httpx.TransportError as error:
                     trouble = f"{trouble.partition(' (')[0]} ({error!r})" if "never" in trouble else trouble
                 if time.monotonic() > deadline:
-                    raise StartFailed(
-                        f"{self.name} was not ready within {timeout:.0f} s, {trouble}\n{self.process.last_lines()}"
-                    )
+                    raise self.process.failed(f"was not ready within {timeout:.0f} s, {trouble}")
                 await asyncio.sleep(0.05)
 
     async def stop(self, grace: float = 25.0) -> None:

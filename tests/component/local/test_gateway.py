@@ -46,10 +46,10 @@ async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
                 await client.get(f"http://127.0.0.1:{port}/")
                 break
             except httpx.ConnectError:
-                assert process.running, process.last_lines()
+                assert process.running, str(process.failed("ended"))
                 await asyncio.sleep(0.02)
     yield port, behind
-    assert process.running, process.last_lines()
+    assert process.running, str(process.failed("ended"))
     assert await process.stop() == 0
 
 

@@ -1,0 +1,148 @@
+"""`python -m deploy.local`: the whole platform on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.fetch import FetchFailed, fetch_all
+from deploy.local.keys import issue_keys
+from deploy.local.platform import Platform
+from deploy.local.ports import is_free, stored_port
+from deploy.local.process import StartFailed
+from deploy.local.services import SERVICE_PROCESSES
+from deploy.local.state import clear, default_state, holder
+from shared.logs import configure
+
+app = typer.Typer(help="The whole platform on this machine, without Docker.", no_args_is_help=True)
+
+State = Annotated[Path | None, typer.Option("--state", help="Folder of its state. [default: .jiebang]")]
+
+
+@app.command()
+def fetch() -> None:
+    """Fetch Kafka, MongoDB and Java into the cache, where they are missing."""
+    programs = fetch_all()
+    print(f"java    {programs.java}\nkafka   {programs.kafka_jars}\nmongod  {programs.mongod}")
+
+
+@app.command()
+def up(
+    state: State = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what the last run left.")] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API. [default: one chosen once]", envvar="JIEBANG_GATEWAY_PORT")
+    ] = None,
+    restart: Annotated[bool, typer.Option(help="Start parts again that end.")] = True,
+) -> None:
+    """Start everything, print the address and one key per role, and keep it up until Ctrl-C."""
+    folder = state or default_state()
+    if fresh:
+        clear(folder)
+    ended = asyncio.run(_keep_up(Platform(folder, gateway_port=port, restart=restart)))
+    raise typer.Exit(1 if ended else 0)
+
+
+async def _keep_up(platform: Platform) -> bool:
+    """Runs the platform until a signal; returns whether a part ended that was not to be started again."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(wanted, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(platform.start())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            print("stopping before everything was up", file=sys.stderr)
+            starting.cancel()
+            await asyncio.wait({starting})
+            return False
+        await starting
+        for role, key in (await issue_keys(platform)).items():
+            print(f"{role:<10} {key}")
+        print(f"{'API':<10} {platform.url}\n{'state':<10} {platform.state}\nCtrl-C stops it.", flush=True)
+        ended = asyncio.create_task(platform.ended())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            print(ended.result(), file=sys.stderr)
+            return True
+        ended.cancel()
+        print("stopping", file=sys.stderr)
+        return False
+    finally:
+        stopping.cancel()
+        await platform.stop()
+
+
+@app.command()
+def status(state: State = None) -> None:
+    """Show which parts of a running platform are ready. Exit code 1 where not all are."""
+    folder = state or default_state()
+    if holder(folder) is None or not (folder / "platform.json").exists():
+        print(f"no platform is up on {folder}")
+        raise typer.Exit(1)
+    known = json.loads((folder / "platform.json").read_text())
+    table = Table("part", "state", "address")
+    answers = [(row.name, *_readiness(stored_port(folder, f"{row.name}.internal"))) for row in SERVICE_PROCESSES]
+    for name, ready, words in answers:
+        table.add_row(name, words if ready else f"[red]{words}[/red]", "")
+    for name in ("kafka", "mongo"):
+        port = stored_port(folder, name) if (folder / name).exists() else None
+        away = port is not None and is_free(port)
+        answers.append((name, not away, ""))
+        table.add_row(name, "[red]away[/red]" if away else "given" if port is None else "ready", known[name])
+    table.add_row("gateway", "ready", known["url"])
+    Console().print(table)
+    raise typer.Exit(0 if all(ready for _, ready, _ in answers) else 1)
+
+
+def _readiness(port: int) -> tuple[bool, str]:
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2, trust_env=False)
+    except httpx.TransportError:
+        return False, "away"
+    return answer.status_code == 200, "ready" if answer.status_code == 200 else f"not ready: {answer.text[:200]}"
+
+
+@app.command()
+def down(state: State = None) -> None:
+    """Stop a running platform and wait until all of it has ended."""
+    folder = state or default_state()
+    process = holder(folder)
+    if process is None:
+        print(f"no platform is up on {folder}")
+        return
+    os.kill(process, signal.SIGTERM)
+    deadline = time.monotonic() + 90
+    while holder(folder) is not None:
+        if time.monotonic() > deadline:
+            print(f"the platform (process {process}) has not ended after 90 s", file=sys.stderr)
+            raise typer.Exit(1)
+        time.sleep(0.1)
+    print("stopped")
+
+
+def main() -> None:
+    """The command line; what keeps a part from starting is said in words, not as a traceback."""
+    configure("local", "WARNING")
+    try:
+        app()
+    except (StartFailed, FetchFailed) as failed:
+        print(f"\n{failed}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
