@@ -16,7 +16,6 @@ from deploy.local.fetch import Programs, fetch_all
 from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
 
-
 SEED = int(os.environ.get("TEST_SEED") or secrets.randbits(32))
 
 
