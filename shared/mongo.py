@@ -118,7 +118,8 @@ async def ping(connection: Client) -> None:
 async def database_now(connection: Client) -> datetime:
     """The present moment by the database's clock, which judges leases, deadlines and the ends of phases."""
     with translated():
-        hello = await connection.admin.command("hello")
+        # A command is read with the driver's own defaults, not the client's: without these the moment is naive.
+        hello = await connection.admin.command("hello", codec_options=connection.codec_options)
     moment: datetime = hello["localTime"]
     return moment
 
