@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from jiebang.errors import Fault, JiebangError
 from shared.contracts.board import (
@@ -75,9 +75,10 @@ class Challenge(BaseModel):
             return "closed"
         return "between_phases" if PhaseState.CLOSED in states else "upcoming"
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def next_turn_at(self) -> datetime | None:
-        """The next moment at which a phase opens or closes; None when all are over."""
+        """The next moment at which a phase opens or closes; None when all are over. Stored, for the sweeper to find."""
         moments = []
         for phase in self.terms.phases:
             match self.progress[phase.name]:

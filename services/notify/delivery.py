@@ -67,8 +67,8 @@ class Delivery(BaseModel):
 
     `claims` counts how often a worker took it, ever: the latest number is the only one that may record. `tried` counts
     the attempts begun since the delivery was queued or last replayed, also those whose worker died. `made` counts the
-    lines ever written to `attempts`. `due_at` is the next attempt while pending; while one is under way it is the end
-    of its lease.
+    lines ever written to `attempts`. `due_at` is the next attempt while pending; while one is under way (`sending`) it
+    is the end of its lease.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -83,6 +83,7 @@ class Delivery(BaseModel):
     state: DeliveryState = DeliveryState.PENDING
     created_at: Moment
     due_at: Moment | None
+    sending: bool = False
     claims: int = 0
     tried: int = 0
     made: int = 0
@@ -121,7 +122,9 @@ def record(
         answer=reply.answer[:ANSWER_KEPT],
         duration_ms=reply.duration_ms,
     )
-    state = state.model_copy(update={"made": made, "attempts": (*state.attempts, line)[-ATTEMPTS_KEPT:]})
+    state = state.model_copy(
+        update={"sending": False, "made": made, "attempts": (*state.attempts, line)[-ATTEMPTS_KEPT:]}
+    )
     if reply.taken:
         assert reply.status is not None
         done = state.model_copy(update={"state": DeliveryState.SUCCEEDED, "due_at": None, "finished_at": now})
@@ -148,7 +151,7 @@ def give_up(state: Delivery, now: datetime, reason: str) -> tuple[Delivery, Sequ
     if state.state is not DeliveryState.PENDING:
         return state, []
     given_up = state.model_copy(
-        update={"state": DeliveryState.FAILED, "due_at": None, "finished_at": now, "reason": reason}
+        update={"state": DeliveryState.FAILED, "due_at": None, "sending": False, "finished_at": now, "reason": reason}
     )
     fact = DeliveryFailed(
         delivery=state.id,
@@ -165,7 +168,7 @@ def postpone(state: Delivery, claim: int, until: datetime) -> tuple[Delivery, Se
     """Gives a claimed delivery back unsent: its subscription is paused, or the receiver asked for quiet."""
     if claim != state.claims or state.state is not DeliveryState.PENDING:
         raise LeaseLost(f"attempt {claim} of {state.id}")
-    return state.model_copy(update={"due_at": until, "tried": max(0, state.tried - 1)}), []
+    return state.model_copy(update={"due_at": until, "sending": False, "tried": max(0, state.tried - 1)}), []
 
 
 def replay(state: Delivery, now: datetime) -> tuple[Delivery, Sequence[Fact]]:

@@ -62,6 +62,7 @@ class SubscriptionState(StrEnum):
     FAILING = "failing"
     PAUSED = "paused"
     DISABLED = "disabled"
+    DELETED = "deleted"
 
 
 class DisabledBecause(StrEnum):
@@ -128,6 +129,7 @@ class Subscription(BaseModel):
     stopped: SubscriptionState | None = None
     reason: str | None = None
     stopped_at: Moment | None = None
+    deleted_at: Moment | None = None
     health: Health = Health()
     quiet_until: Moment | None = None
 
@@ -182,6 +184,12 @@ def resume(state: Subscription) -> tuple[Subscription, Sequence[Fact]]:
     return state.model_copy(update=fresh), []
 
 
+def delete(state: Subscription, now: datetime) -> tuple[Subscription, Sequence[Fact]]:
+    """Ends a subscription for good and forgets its secrets; what is on its way to it is given up."""
+    gone = {"stopped": SubscriptionState.DELETED, "stopped_at": now, "deleted_at": now, "secrets": ()}
+    return state.model_copy(update=gone), []
+
+
 def rotate(state: Subscription, secret: str, now: datetime) -> tuple[Subscription, Sequence[Fact]]:
     """Signs with a new secret, and for 24 hours with the one before as well; older ones end now."""
     newest = state.secrets[0]
@@ -200,7 +208,7 @@ def failed(
     state: Subscription, now: datetime, *, gone: bool = False, quiet_until: datetime | None = None
 ) -> tuple[Subscription, Sequence[Fact]]:
     """The receiver did not take a delivery; `gone` is the answer 410, which ends the subscription at once."""
-    if state.stopped is SubscriptionState.DISABLED:
+    if state.stopped in (SubscriptionState.DISABLED, SubscriptionState.DELETED):
         return state, []
     health = state.health.failed(now)
     state = state.model_copy(update={"health": health, "quiet_until": quiet_until or state.quiet_until})
