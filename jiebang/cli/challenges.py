@@ -1,0 +1,160 @@
+"""`jiebang challenge` and `jiebang team`: the board of challenges, and who takes them up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.markup import escape
+
+from jiebang.cli.judging import as_rubric, read_challenge
+from jiebang.cli.login import client
+from jiebang.cli.showing import show_report
+from jiebang.cli.terminal import AsJson, WrongUse, local_time, out, print_json, say, stages, table, title_of
+from jiebang.document import read_document
+from jiebang.errors import DeclarationError
+
+challenge_app = typer.Typer(help="See and publish challenges, and take them up.", no_args_is_help=True)
+team_app = typer.Typer(help="Register teams.", no_args_is_help=True)
+
+
+@challenge_app.command("list")
+def list_challenges(as_json: AsJson = False) -> None:
+    """The challenges on the board."""
+    with client() as server:
+        challenges = list(server.each("/v1/challenges"))
+    if as_json:
+        print_json({"challenges": challenges})
+        return
+    rows = table("id", "title", "sector", "phase", "ends")
+    for challenge in challenges:
+        name, ends = _current_phase(challenge)
+        rows.add_row(challenge["id"], escape(title_of(challenge.get("title"))), challenge.get("sector"), name, ends)
+    out.print(rows if challenges else "No challenge is posted.")
+
+
+def _current_phase(challenge: dict[str, Any]) -> tuple[str, str]:
+    """The phase to look at: the first that the server does not call closed."""
+    phases = challenge.get("phases") or []
+    phase = next((phase for phase in phases if phase.get("state") != "closed"), phases[-1] if phases else None)
+    return (str(phase.get("name", "")), local_time(phase.get("ends_at"))) if phase else ("", "")
+
+
+@challenge_app.command("show")
+def show_challenge(challenge: str, as_json: AsJson = False) -> None:
+    """One challenge: what data it wants, how it is judged, when, how often."""
+    with client() as server:
+        facts = server.get(f"/v1/challenges/{quote(challenge)}")
+    if as_json:
+        print_json(facts)
+        return
+    out.print(f"[bold]{escape(title_of(facts.get('title')))}[/]  [dim]{escape(str(facts['id']))}[/]")
+    if facts.get("summary"):
+        out.print(escape(title_of(facts["summary"])))
+    rows = table("", "")
+    for name in ("sector", "sponsor", "state", "version", "rubric_digest"):
+        rows.add_row(f"[dim]{name}[/]", escape(str(facts.get(name, ""))))
+    for name, value in (facts.get("quota") or {}).items():
+        rows.add_row(f"[dim]quota {escape(name)}[/]", escape(str(value)))
+    out.print(rows)
+    phases = table("phase", "from", "to", "board")
+    for phase in facts.get("phases") or []:
+        phases.add_row(
+            str(phase.get("name")),
+            local_time(phase.get("starts_at")),
+            local_time(phase.get("ends_at")),
+            str(phase.get("leaderboard", "")),
+        )
+    out.print(phases)
+    demand = facts.get("demand") or {}
+    wanted = table("column", "type", "required", "role")
+    for column, kind in (demand.get("types") or {}).items():
+        roles = [role for role in ("label", "time") if demand.get(role) == column]
+        roles += [role for role in ("key", "series", "text") if column in (demand.get(role) or ())]
+        wanted.add_row(escape(column), kind, "✓" if column in (demand.get("required") or ()) else "", ", ".join(roles))
+    out.print(wanted)
+    if demand.get("tables"):
+        out.print("[dim]tables:[/] " + escape(", ".join(demand["tables"])))
+
+
+@challenge_app.command("publish")
+def publish_challenge(
+    file: Annotated[Path, typer.Argument(help="The challenge, as YAML or JSON.")],
+    check: Annotated[
+        Path | None, typer.Option(help="Judge this sample first; nothing is published when it cannot be judged.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Post a challenge on the board."""
+    document = read_document(file)
+    if check is not None:
+        _check_against(file, check, as_json)
+    with client() as server:
+        challenge = server.post("/v1/challenges", document.data)
+    if as_json:
+        print_json(challenge)
+    else:
+        say(f"[green]✓[/] Published as [bold]{escape(str(challenge['id']))}[/].")
+
+
+def _check_against(file: Path, sample: Path, quiet: bool) -> None:
+    """Refuse a challenge whose own sample its demand does not fit: the mistake is in the demand more often than not."""
+    import jiebang.judge as judge
+
+    demand, rubric = read_challenge(file)
+    with stages(quiet) as progress:
+        facts = judge.score([sample], demand=demand, rubric=as_rubric(rubric), progress=progress).as_dict()
+    if not quiet:
+        show_report(out, facts)
+    failed = sorted({m["id"] for m in facts["measures"] if m["status"] == "failed"})
+    if facts["total"] is None or failed:
+        what = f"these measures fail on it: {', '.join(failed)}" if failed else "a gate refuses it"
+        raise DeclarationError(
+            "sample_does_not_fit",
+            f"{sample} does not fit what {file} demands: {what}.",
+            "Mend the demand (names of columns and tables, mostly) or the sample. Nothing was published.",
+        )
+
+
+@challenge_app.command("join")
+def join_challenge(challenge: str, as_json: AsJson = False) -> None:
+    """Register your team for a challenge."""
+    with client() as server:
+        registration = server.post(f"/v1/challenges/{quote(challenge)}/registrations")
+    if as_json:
+        print_json(registration)
+    else:
+        say(f"[green]✓[/] Registered for {escape(challenge)}.")
+
+
+@team_app.command("register")
+def register_team(
+    file: Annotated[Path, typer.Argument(help="The team: name, organisation, members, and challenges to join.")],
+    as_json: AsJson = False,
+) -> None:
+    """Register a team and print its key, which is shown this once.
+
+    `challenges:` in the file is a list of ids that the team is registered for at the same time.
+    """
+    facts = dict(read_document(file).data)
+    challenges = facts.pop("challenges", None) or []
+    if not isinstance(challenges, list):
+        raise WrongUse("wrong_challenges", "`challenges` is not a list.", "Write `challenges: [chl_…]`.")
+    with client() as server:
+        answer = server.post("/v1/teams", facts)
+        for challenge in challenges:
+            server.post(f"/v1/challenges/{quote(str(challenge))}/registrations", {"team": answer["team"]["id"]})
+    if as_json:
+        print_json({**answer, "challenges": challenges})
+        return
+    say(f"[green]✓[/] Registered as [bold]{escape(str(answer['team']['id']))}[/] for {len(challenges)} challenges.")
+    say("  This is the team's key. It is shown once; hand it over by a safe way:")
+    print(answer["key"])
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands into the tree."""
+    app.add_typer(challenge_app, name="challenge")
+    app.add_typer(team_app, name="team")

@@ -1,0 +1,243 @@
+"""`jiebang ops`: dead letters, rebuilds, why something waits, and whether all is well."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.markup import escape
+
+import jiebang
+from jiebang.cli.login import client, current_login
+from jiebang.cli.terminal import AsJson, Exit, WrongUse, local_time, out, print_json, say, table
+from jiebang.client import Client, Problem
+from jiebang.errors import JiebangError
+
+ops_app = typer.Typer(help="For operators.", no_args_is_help=True)
+dlq_app = typer.Typer(help="Dead letters: what a service could not handle.", no_args_is_help=True)
+ops_app.add_typer(dlq_app, name="dlq")
+
+CONSUMING_SERVICES = ("ingest", "scoring", "ranking", "notify")
+
+Service = Annotated[str, typer.Argument(help=f"One of {', '.join(CONSUMING_SERVICES)}.")]
+Letters = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters.")]
+
+
+def _path(service: str, rest: str) -> str:
+    return f"/v1/ops/{quote(service)}/{rest}"
+
+
+@dlq_app.command("list")
+def list_letters(
+    service: Annotated[str | None, typer.Argument(help="One service; default: all.")] = None, as_json: AsJson = False
+) -> None:
+    """The dead letters of a service, or of all."""
+    letters = []
+    with client() as server:
+        for name in [service] if service else CONSUMING_SERVICES:
+            letters += [{"service": name, **letter} for letter in server.each(_path(name, "dead-letters"))]
+    if as_json:
+        print_json({"dead_letters": letters})
+        return
+    rows = table("service", "id", "type", "attempts", "since", "error", right=("attempts",))
+    for letter in letters:
+        rows.add_row(
+            letter["service"],
+            str(letter.get("id")),
+            str(letter.get("type") or ""),
+            str(letter.get("attempts") or ""),
+            local_time(letter.get("at") or letter.get("died_at")),
+            escape(str(letter.get("error") or "")),
+        )
+    out.print(rows if letters else "[green]✓[/] No dead letters.")
+
+
+@dlq_app.command("show")
+def show_letter(service: Service, letter: str, as_json: AsJson = False) -> None:
+    """One dead letter: where it came from, what it holds, why it died."""
+    with client() as server:
+        facts = server.get(_path(service, f"dead-letters/{quote(letter, safe='')}"))
+    if as_json:
+        print_json(facts)
+    else:
+        show_facts(facts)
+
+
+@dlq_app.command("redrive")
+def redrive_letters(
+    service: Service,
+    letters: Letters = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them, in their order.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hand dead letters to their service again, in their order, after what killed them was mended."""
+    if bool(letters) == every:
+        raise WrongUse("which_letters", "Which dead letters?", "Give their ids, or --all; not both.")
+    with client() as server:
+        answer = server.post(_path(service, "dead-letters/redrive"), {"all": True} if every else {"ids": letters})
+    _done(answer, as_json, "Redriven.")
+
+
+@dlq_app.command("discard")
+def discard_letters(
+    service: Service,
+    letters: Annotated[list[str], typer.Argument(help="Ids of dead letters.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give dead letters up for good."""
+    if not yes and not as_json:
+        typer.confirm(f"Discard {len(letters)} dead letters of {service} for good?", abort=True)
+    with client() as server:
+        answer = server.post(_path(service, "dead-letters/discard"), {"ids": letters})
+    _done(answer, as_json, "Discarded.")
+
+
+@ops_app.command("rebuild")
+def rebuild(
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it has ended.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Build the leaderboards anew from the events, compare, and switch to them."""
+    with client() as server:
+        facts = server.post(_path("ranking", "rebuilds"))
+        while wait and facts.get("state") not in {"switched", "failed", "different", "done", "abandoned"}:
+            time.sleep(0.5)
+            facts = server.get(_path("ranking", f"rebuilds/{quote(str(facts['id']))}"))
+    if as_json:
+        print_json(facts)
+    else:
+        show_facts(facts)
+    if facts.get("state") in {"failed", "different", "abandoned"}:
+        raise typer.Exit(Exit.NO)
+
+
+@ops_app.command("why")
+def why(submission: str, as_json: AsJson = False) -> None:
+    """What a submission waits for, and since when."""
+    with client() as server:
+        facts = server.get(_path("ingest", f"why/{quote(submission)}"))
+    if as_json:
+        print_json(facts)
+    else:
+        show_facts(facts)
+
+
+@ops_app.command("requeue")
+def requeue(
+    submission: str,
+    service: Annotated[
+        str | None, typer.Option(help="ingest (its scan) or scoring (its score); default: whichever has it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a submission's work back into its queue."""
+    with client() as server:
+        answer = _requeue(server, submission, service)
+    _done(answer, as_json, "It is in the queue again.")
+
+
+def _requeue(server: Client, submission: str, service: str | None) -> Any:
+    services = [service] if service else ["ingest", "scoring"]
+    for name in services:
+        try:
+            return server.post(_path(name, f"requeue/{quote(submission)}"))
+        except Problem as problem:
+            # The work is past this service, or has not come to it yet: the next one may have it.
+            if problem.status not in {404, 409} or name == services[-1]:
+                raise
+    raise WrongUse("which_service", "No service is named.", "Name ingest or scoring.")
+
+
+@ops_app.command("doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """Look at this machine and at the platform, and say what is wrong."""
+    findings = [*_this_machine(), *_the_platform()]
+    if as_json:
+        print_json({"checks": findings, "well": all(check["well"] for check in findings)})
+    else:
+        rows = table("", "check", "finding")
+        for check in findings:
+            rows.add_row("[green]✓[/]" if check["well"] else "[red]✗[/]", check["name"], escape(check["finding"]))
+        out.print(rows)
+    if not all(check["well"] for check in findings):
+        raise typer.Exit(Exit.NO)
+
+
+def _finding(name: str, well: bool, finding: str) -> dict[str, Any]:
+    return {"name": name, "well": well, "finding": finding}
+
+
+def _this_machine() -> list[dict[str, Any]]:
+    from jiebang.sandbox import self_test
+
+    wrong = self_test()
+    return [
+        _finding("jiebang", True, f"{jiebang.__version__} on Python {platform.python_version()}, {sys.platform}"),
+        _finding("sandbox", not wrong, " ".join(wrong) or "escape fails"),
+    ]
+
+
+def _the_platform() -> list[dict[str, Any]]:
+    try:
+        login = current_login()
+    except WrongUse as error:
+        return [_finding("platform", True, f"not looked at: {error.title} {error.detail}")]
+    with Client(login.url, login.key, patience=2) as server:
+        checks: list[tuple[str, Callable[[], str]]] = [
+            ("board", lambda: f"{len(list(server.each('/v1/challenges')))} challenges"),
+            ("ingest", lambda: f"{len(server.get('/v1/keys')['keys'])} public keys"),
+        ]
+        for service in CONSUMING_SERVICES:
+            checks.append((f"{service}: dead letters", lambda service=service: _no_letters(server, service)))  # type: ignore[misc]
+        return [_checked(name, check) for name, check in checks]
+
+
+class _Unwell(Exception):
+    pass
+
+
+def _no_letters(server: Client, service: str) -> str:
+    count = len(list(server.each(_path(service, "dead-letters"))))
+    if count:
+        raise _Unwell(f"{count}; see `jiebang ops dlq list {service}`")
+    return "none"
+
+
+def _checked(name: str, check: Callable[[], str]) -> dict[str, Any]:
+    begun = time.monotonic()
+    try:
+        finding = check()
+    except JiebangError as error:
+        return _finding(name, False, f"{error.title} {error.detail}")
+    except _Unwell as error:
+        return _finding(name, False, str(error))
+    return _finding(name, True, f"{finding} ({(time.monotonic() - begun) * 1000:.0f} ms)")
+
+
+def _done(answer: Any, as_json: bool, words: str) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"[green]✓[/] {words}")
+        if answer:
+            show_facts(answer)
+
+
+def show_facts(facts: dict[str, Any]) -> None:
+    """A JSON object as two columns."""
+    rows = table("", "")
+    for name, value in facts.items():
+        words = local_time(value) if isinstance(value, str) else str(value)
+        rows.add_row(f"[dim]{escape(name)}[/]", escape(words))
+    out.print(rows)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands into the tree."""
+    app.add_typer(ops_app, name="ops")

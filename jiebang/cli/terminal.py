@@ -1,0 +1,174 @@
+"""How the command speaks: tables and words for people, JSON for programs, errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from jiebang.client import Problem, Unreachable
+from jiebang.errors import DeclarationError, Fault, JiebangError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of words.")]
+
+
+class Exit(IntEnum):
+    """What the process ends with."""
+
+    DONE = 0
+    NO = 1
+    WRONG_USE = 2
+    UNAVAILABLE = 3
+
+
+class WrongUse(JiebangError):
+    """The command was asked for something it cannot mean."""
+
+
+_WRONG_USE_CODES = frozenset({"no_such_path"})
+_WRONG_USE_STATUS = frozenset({400, 401, 422})
+
+
+def exit_code(error: JiebangError) -> Exit:
+    """Which exit code an error ends the process with."""
+    if isinstance(error, WrongUse | DeclarationError) or error.code in _WRONG_USE_CODES:
+        return Exit.WRONG_USE
+    if isinstance(error, Unreachable):
+        return Exit.UNAVAILABLE
+    if isinstance(error, Problem):
+        if error.status in _WRONG_USE_STATUS:
+            return Exit.WRONG_USE
+        return Exit.UNAVAILABLE if error.status >= 500 else Exit.NO
+    return Exit.UNAVAILABLE if error.fault is Fault.PLATFORM else Exit.NO
+
+
+def complain(error: JiebangError) -> None:
+    """Say what is wrong and what to do, on standard error."""
+    err.print(f"[bold red]✗[/] [bold]{escape(error.title)}[/]")
+    if error.detail:
+        err.print(f"  {escape(error.detail)}")
+    facts = {key: value for key, value in error.fields.items() if isinstance(value, str | int | float)}
+    if facts:
+        err.print("  [dim]" + escape(" · ".join(f"{key}: {value}" for key, value in facts.items())) + "[/]")
+    err.print(f"  [dim]code: {escape(error.code)}[/]")
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error, so that standard output holds only what was asked for."""
+    err.print(text)
+
+
+def prefers_json(arguments: Sequence[str]) -> bool:
+    """Whether a program is reading."""
+    return "--json" in arguments
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=None if not sys.stdout.isatty() else 2)
+    sys.stdout.write("\n")
+
+
+def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
+    """An empty table in the house style; the columns named in `right` hold numbers."""
+    result = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold dim", box=None, pad_edge=False
+    )
+    for column in columns:
+        result.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return result
+
+
+def local_time(text: str | None) -> str:
+    """An RFC 3339 moment in the reader's own time zone."""
+    if not text or not _MOMENT.match(text):
+        return text or ""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc_time(text: str) -> str:
+    """What a person typed as a moment, as RFC 3339 in UTC; a time without zone is the reader's own."""
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise WrongUse(
+            "wrong_time", f"{text!r} is not a time.", "Write it as 2026-01-31T18:00 or 2026-01-31."
+        ) from None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def title_of(value: Any) -> str:
+    """A text in two languages as one line: `中文 · English`."""
+    if isinstance(value, dict):
+        return " · ".join(str(value[language]) for language in ("zh", "en") if value.get(language))
+    return str(value or "")
+
+
+def grade_style(grade: str | None) -> str:
+    """The colour of a grade."""
+    return {"A": "bold green", "B": "green", "C": "yellow", "D": "dark_orange", "E": "red"}.get(grade or "", "dim")
+
+
+@contextmanager
+def stages(quiet: bool) -> Iterator[Any]:
+    """A progress bar for work in named stages; gives a callable of (stage, fraction)."""
+    if quiet or not err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("opening", total=1.0)
+        yield lambda stage, fraction: progress.update(task, description=stage, completed=fraction)
+
+
+@contextmanager
+def transfer(description: str, total: int, quiet: bool) -> Iterator[Any]:
+    """A progress bar for bytes; gives a callable of the bytes done."""
+    if quiet or not err.is_terminal:
+        yield lambda done: None
+        return
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -1,0 +1,143 @@
+"""A report's facts put in the order in which a person reads them; page and terminal draw from this alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a measure, a gate or a dimension is called, in both languages."""
+
+    en: str
+    zh: str
+
+
+MEASURES = {
+    "FMT-1": Wording("Parseable records", "可解析记录"),
+    "TYP-1": Wording("Type conformity", "类型一致"),
+    "COM-1": Wording("Value completeness", "数值完整"),
+    "COM-2": Wording("Worst required field", "必填字段最低完整"),
+    "COM-3": Wording("Complete records", "完整记录"),
+    "SCL-1": Wording("Scale", "规模"),
+    "OUT-1": Wording("No extreme values", "无极端值"),
+    "DUP-1": Wording("Exact uniqueness", "记录唯一"),
+    "KEY-1": Wording("Key uniqueness", "主键唯一"),
+    "REF-1": Wording("Referential integrity", "引用完整"),
+    "BAL-1": Wording("Label balance", "标签均衡"),
+}
+GATES = {
+    "G0": Wording("Size and readability", "大小与可读"),
+    "G1": Wording("Archive", "压缩包"),
+    "G3": Wording("File types", "文件类型"),
+}
+DIMENSIONS = {
+    "conformity": Wording("Conformity", "规范性"),
+    "completeness": Wording("Completeness", "完整性"),
+    "accuracy": Wording("Accuracy", "准确性"),
+    "consistency": Wording("Consistency", "一致性"),
+    "balance": Wording("Balance", "均衡性"),
+}
+STATUSES = {
+    "measured": Wording("measured", "已测"),
+    "not_applicable": Wording("not applicable", "不适用"),
+    "not_declared": Wording("not declared", "未声明"),
+    "not_scanned": Wording("not scanned", "未扫描"),
+    "failed": Wording("failed", "失败"),
+}
+GRADES = ("A", "B", "C", "D", "E")
+
+
+def wording(words: Mapping[str, Wording], name: str) -> Wording:
+    """The wording of a name, or the name itself where a sponsor's rubric made it up."""
+    plain = name.replace("_", " ")
+    return words.get(name, Wording(plain[:1].upper() + plain[1:], ""))
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureLine:
+    """One measure of the dataset against the floor and target of the rubric; fractions lie between 0 and 1."""
+
+    id: str
+    wording: Wording
+    status: str
+    value: Decimal | None
+    num: int | None
+    den: int | None
+    score: Decimal | None
+    floor: Decimal | None
+    target: Decimal | None
+    note: str | None
+    counts: Mapping[str, int]
+    evidence: tuple[Facts, ...]
+    tables: tuple[Facts, ...]
+    """The same measure table by table, where there is more than one table."""
+
+    @property
+    def percent(self) -> str:
+        """The value in percent with two places, cut and not rounded: only a whole is 100 %."""
+        if self.value is None:
+            return "–"
+        return f"{int(self.value * 10000) / 100:.2f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionLine:
+    """One dimension: its value from 0 to 100 (None when nothing in it could be measured), weight and measures."""
+
+    name: str
+    wording: Wording
+    value: Decimal | None
+    weight: Decimal | None
+    measures: tuple[MeasureLine, ...]
+
+
+def dimensions(facts: Facts) -> tuple[DimensionLine, ...]:
+    """The rubric's dimensions in its order, each with its measures in its order."""
+    results = {result["id"]: result for result in facts["combined"]}
+    lines = []
+    for name, rule in facts["rubric"]["dimensions"].items():
+        measures = tuple(
+            _measure(results[identifier], limits, facts)
+            for identifier, limits in rule["measures"].items()
+            if identifier in results
+        )
+        lines.append(
+            DimensionLine(
+                name,
+                wording(DIMENSIONS, name),
+                _decimal(facts["dimensions"].get(name)),
+                _decimal(rule.get("weight")),
+                measures,
+            )
+        )
+    return tuple(lines)
+
+
+def _measure(result: Facts, limits: Facts, facts: Facts) -> MeasureLine:
+    tables = tuple(one for one in facts["measures"] if one["id"] == result["id"] and one.get("table"))
+    return MeasureLine(
+        id=result["id"],
+        wording=wording(MEASURES, result["id"]),
+        status=result["status"],
+        value=_decimal(result.get("value")),
+        num=result.get("num"),
+        den=result.get("den"),
+        score=_decimal(result.get("score")),
+        floor=_decimal(limits.get("floor")),
+        target=_decimal(limits.get("target")),
+        note=result.get("note"),
+        counts=result.get("counts") or {},
+        evidence=tuple(result.get("evidence") or ())
+        or tuple(e for one in tables for e in one.get("evidence") or ())[:20],
+        tables=tables if len(tables) > 1 else (),
+    )
+
+
+def _decimal(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
