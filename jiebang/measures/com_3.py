@@ -1,0 +1,43 @@
+"""COM-3, complete records."""
+
+from __future__ import annotations
+
+from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, pointer_query, ratio
+from jiebang.result import Evidence, MeasureResult
+
+
+def plan(subject: Subject) -> Plan:
+    """Records in which no required column is missing / N.
+
+    Undeclared, all columns are required; a required column that is not there leaves no record complete. One hole in
+    each record moves it to 0 where COM-1 hardly notices.
+    """
+    records = subject.table.records
+    absent = [name for name, column in subject.required if column is None]
+    if absent:
+        evidence = [Evidence(column=name, note="not there") for name in absent]
+        return ratio(MEASURE.id, subject, 0, records, evidence=evidence)
+    columns = [column for _, column in subject.required if column is not None]
+    if not columns:
+        return ratio(MEASURE.id, subject, records, records)
+    complete = Aggregate(
+        f"count(*) FILTER (WHERE {' AND '.join(f's{column.index} IS NOT NULL' for column in columns)})"
+    )
+    num = (yield [complete]).integer(complete)
+    evidence = []
+    if num < records:
+        hole = " OR ".join(f"s{column.index} IS NULL" for column in columns)
+        first = Rows(pointer_query(subject.table.relation, hole, 0, POINTERS))
+        rows = (yield [first]).rows(first)
+        evidence = [subject.pointer(int(f), int(r), note="a required value is missing") for _, f, r in rows]  # type: ignore[arg-type]
+    return ratio(MEASURE.id, subject, num, records, evidence=evidence)
+
+
+def advice(result: MeasureResult) -> str:
+    """What to do about it."""
+    if result.num is None or result.den is None:
+        return "Hand in the demanded records."
+    return f"Complete the {result.den - result.num} of {result.den} records that lack a required value."
+
+
+MEASURE = Measure("COM-3", "complete records", plan, advice)

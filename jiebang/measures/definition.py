@@ -1,0 +1,234 @@
+"""What a measure is: a pure plan that asks for integers and ends in a result.
+
+A plan is a generator. It yields what it wants to know (`Aggregate`, `Rows`), is sent the answers, may ask again, and
+returns its `MeasureResult`; it never touches data. So the planner can put what all measures ask in one round into as
+few scans as possible, and any engine that reads the portable subset of SQL can answer. The SQL speaks of a canonical
+table's columns: `f` (which file), `r` (which attempted record of it), `h` (a hash of the record), and for column i
+`s{i}` (text or NULL), `k{i}` (1 conforms to its type, 0 not), `x{i}` (the value in millionths as int64).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from jiebang.declaration import Declaration, TableDeclaration
+from jiebang.result import Evidence, MeasureResult, Status
+
+if TYPE_CHECKING:
+    from jiebang.dataset.tables import Column, Table
+
+POINTERS = 20
+"""The most pointers that a result carries as evidence."""
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+LONG = Context(prec=50, rounding=ROUND_HALF_EVEN)
+"""The arithmetic of derived values: 50 digits, half-even."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One integer over all records of a table: an aggregate expression of the portable subset."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The few rows of a query of the portable subset, which names the table's relation itself."""
+
+    sql: str
+
+
+Ask = Aggregate | Rows
+Row = tuple[int | str | None, ...]
+
+
+class Answers:
+    """What the engine found for each thing that was asked."""
+
+    def __init__(self, found: dict[Ask, int | list[Row] | None]) -> None:
+        self._found = found
+
+    def integer(self, ask: Aggregate) -> int:
+        """The integer of an aggregate; 0 where it has none (the sum of no rows)."""
+        value = self._found[ask]
+        assert not isinstance(value, list)
+        return value or 0
+
+    def integer_or_none(self, ask: Aggregate) -> int | None:
+        """The integer of an aggregate, None where it has none (the least of no rows)."""
+        value = self._found[ask]
+        assert not isinstance(value, list)
+        return value
+
+    def rows(self, ask: Rows) -> list[Row]:
+        """The rows of a query."""
+        value = self._found[ask]
+        assert isinstance(value, list)
+        return value
+
+
+Plan = Generator[Sequence[Ask], Answers, MeasureResult]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One table under measure: its canonical form, what is declared about it, and the tables beside it."""
+
+    table: Table
+    declared: TableDeclaration
+    closed: bool = False
+    beside: tuple[Table, ...] = ()
+    any_reference: bool = False
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.table.columns}
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name if the data has it."""
+        column = self._by_name.get(name)
+        return column if column is not None and column.present else None
+
+    def columns(self, names: Iterable[str]) -> list[Column] | None:
+        """The columns of those names, or None if the data lacks one."""
+        found = [self.column(name) for name in names]
+        return [column for column in found if column is not None] if None not in found else None
+
+    @cached_property
+    def present(self) -> list[Column]:
+        """The columns that the data has."""
+        return [column for column in self.table.columns if column.present]
+
+    @cached_property
+    def required(self) -> list[tuple[str, Column | None]]:
+        """The required columns by name, None for one that is not there; undeclared, all columns are required."""
+        names = self.declared.required or tuple(column.name for column in self.table.columns)
+        return [(name, self.column(name)) for name in names]
+
+    def target(self, to: str) -> Table | None:
+        """The table that a reference means: of that name, else with a file of that name, stem or folder."""
+        named = Declaration(tables={to: TableDeclaration()})
+        for table in self.beside:
+            if table.name == to:
+                return table
+        for table in self.beside:
+            if any(named.table_of(path) == to for path in (table.name, *table.files)):
+                return table
+        return None
+
+    def pointer(self, file: int, row: int, column: str | None = None, note: str | None = None) -> Evidence:
+        """Evidence at an attempted record of one of the table's files."""
+        return Evidence(self.table.files[file], row, column, note)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure's definition.
+
+    `plan` measures a table; `unmet` answers first, from the declaration and the columns alone: None to go on, or the
+    status it ends with; `concerns` says whether a challenge's demand makes the measure applicable to a table that came
+    without a record; `advice` says what to do about a result that is not full, with its numbers. `derived` measures
+    have a value but no ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived measure
+    and of one that is `worst`.
+    """
+
+    id: str
+    title: str
+    plan: Callable[[Subject], Plan]
+    advice: Callable[[MeasureResult], str]
+    unmet: Callable[[Subject], Status | None] = field(default=lambda subject: None)
+    concerns: Callable[[Subject], bool] = field(default=lambda subject: True)
+    version: int = 1
+    derived: bool = False
+    worst: bool = False
+
+    @property
+    def doc(self) -> str:
+        """The description: formula, and what moves it."""
+        return (self.plan.__doc__ or "").strip()
+
+    def measure(self, subject: Subject) -> Plan:
+        """The whole plan over a table, with the statuses that come before measuring."""
+        status = self.unmet(subject)
+        empty = subject.table.records == 0
+        if empty and status in (None, Status.FAILED):
+            # Without a record nothing applies but FMT-1, which counts rejected records too; in a challenge, what the
+            # demand makes applicable has failed.
+            rejects_only = self.id == "FMT-1" and subject.table.attempted > 0
+            if subject.closed and self.concerns(subject) and not rejects_only:
+                status = Status.FAILED
+            elif self.id != "FMT-1":
+                nothing = None if self.derived else 0
+                return self.result(subject, Status.NOT_APPLICABLE, num=nothing, den=nothing)
+        if status is not None:
+            return self.result(subject, status)
+        return (yield from self.plan(subject))
+
+    def result(
+        self,
+        subject: Subject,
+        status: Status,
+        *,
+        num: int | None = None,
+        den: int | None = None,
+        note: str | None = None,
+    ) -> MeasureResult:
+        """A result without a value."""
+        return MeasureResult(self.id, self.version, status, num, den, table=subject.table.name, note=note)
+
+
+def ratio_value(num: int, den: int) -> str:
+    """num/den as a decimal string of six places, half-even."""
+    scaled, rest = divmod(abs(num) * 10**6, den)
+    if 2 * rest > den or (2 * rest == den and scaled % 2):
+        scaled += 1
+    return f"{'-' if num < 0 and scaled else ''}{scaled // 10**6}.{scaled % 10**6:06d}"
+
+
+def ratio(
+    measure: str,
+    subject: Subject,
+    num: int,
+    den: int,
+    *,
+    evidence: Iterable[Evidence] = (),
+    note: str | None = None,
+    version: int = 1,
+) -> MeasureResult:
+    """The result of a ratio; 0/0 is not applicable."""
+    return MeasureResult(
+        measure,
+        version,
+        Status.MEASURED if den else Status.NOT_APPLICABLE,
+        num,
+        den,
+        ratio_value(num, den) if den else None,
+        subject.table.name,
+        evidence=tuple(evidence)[:POINTERS],
+        note=note,
+    )
+
+
+def six_places(value: Decimal) -> str:
+    """A derived value as a decimal string of six places, half-even."""
+    return str(value.quantize(Decimal("0.000001"), context=LONG))
+
+
+def literal(value: int | str) -> str:
+    """A value as SQL that every engine reads as the same int64 or text."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if value == INT64_MIN:
+        return f"({value + 1} - 1)"  # its digits alone are beyond int64 until the sign is applied
+    return f"({value})" if value < 0 else str(value)
+
+
+def pointer_query(relation: str, condition: str, tag: int, limit: int) -> str:
+    """The first records of a table that meet a condition, as rows (tag, f, r)."""
+    return f"(SELECT {tag} AS tag, f, r FROM {relation} WHERE {condition} ORDER BY f, r LIMIT {limit})"

@@ -1,0 +1,30 @@
+"""DUP-1, exact uniqueness."""
+
+from __future__ import annotations
+
+from jiebang.measures.definition import Measure, Plan, Subject, ratio
+from jiebang.measures.distinct import DistinctRecords
+from jiebang.result import MeasureResult
+
+
+def plan(subject: Subject) -> Plan:
+    """Distinct records / N.
+
+    Records are equal when every cell is, after trimming and Unicode composition; case and the writing of numbers are
+    not folded. Columns that only number the records (`id`, `uuid`, `rowid` and their like) are left out unless they
+    are declared as the key or nothing else is there. The label is part of the record. Repeating records lowers it.
+    """
+    distinct = DistinctRecords(subject)
+    answers = yield distinct.asks
+    found = distinct.count(answers)
+    return ratio(MEASURE.id, subject, found, subject.table.records, evidence=distinct.evidence(answers))
+
+
+def advice(result: MeasureResult) -> str:
+    """What to do about it."""
+    if result.num is None or result.den is None:
+        return "Hand in the demanded records."
+    return f"Remove {result.den - result.num} of {result.den} records that repeat another one."
+
+
+MEASURE = Measure("DUP-1", "exact uniqueness", plan, advice)

@@ -1,0 +1,31 @@
+"""Missing cells, which several measures count: each column once, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from jiebang.measures.definition import Aggregate, Answers, Subject
+from jiebang.result import Evidence
+
+if TYPE_CHECKING:
+    from jiebang.dataset.tables import Column
+
+
+def missing_cells(column: Column) -> Aggregate:
+    """How many cells of a column are missing."""
+    return Aggregate(f"count(*) FILTER (WHERE s{column.index} IS NULL)")
+
+
+def missing_counts(
+    subject: Subject, columns: Iterable[tuple[str, Column | None]], answers: Answers
+) -> list[tuple[str, int]]:
+    """The missing cells of each column by name; a column that is not there is wholly missing."""
+    records = subject.table.records
+    return [(name, records if column is None else answers.integer(missing_cells(column))) for name, column in columns]
+
+
+def emptiest(counts: list[tuple[str, int]], records: int) -> list[Evidence]:
+    """The columns with missing cells as evidence, the emptiest first."""
+    ordered = sorted((item for item in enumerate(counts) if item[1][1]), key=lambda item: (-item[1][1], item[0]))
+    return [Evidence(column=name, note=f"{missing} of {records} missing") for _, (name, missing) in ordered]

@@ -1,0 +1,33 @@
+"""SCL-1, scale."""
+
+from __future__ import annotations
+
+from jiebang.measures.definition import Measure, Plan, Subject, ratio
+from jiebang.measures.distinct import DistinctRecords
+from jiebang.result import MeasureResult, Status
+
+
+def unmet(subject: Subject) -> Status | None:
+    """Not declared without the number of records that are needed."""
+    return Status.NOT_DECLARED if subject.declared.records is None else None
+
+
+def plan(subject: Subject) -> Plan:
+    """min(distinct records, records needed) / records needed, the need being the declared `records`.
+
+    Repeated records do not count, so neither copying what is there nor dropping what is bad gains here.
+    """
+    needed = subject.declared.records or 1
+    distinct = DistinctRecords(subject)
+    found = distinct.count((yield distinct.asks))
+    return ratio(MEASURE.id, subject, min(found, needed), needed)
+
+
+def advice(result: MeasureResult) -> str:
+    """What to do about it."""
+    if result.num is None or result.den is None:
+        return "Hand in the demanded records."
+    return f"Add {result.den - result.num} distinct records to the {result.num} there are: {result.den} are needed."
+
+
+MEASURE = Measure("SCL-1", "scale", plan, advice, unmet)
