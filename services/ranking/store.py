@@ -13,10 +13,11 @@ from pydantic import TypeAdapter
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from services.ranking.challenge import Challenge, Phase
 from services.ranking.leaderboard import Leaderboard
 from services.ranking.projection import Record
 from shared.contracts.envelope import Event, Fact
-from shared.mongo import Aggregates, Collection, Database, translated
+from shared.mongo import Aggregates, Collection, Database, DuplicateId, translated
 
 _DUPLICATE_KEY = 11000
 
@@ -183,6 +184,86 @@ class MemoryLeaderboards:
     async def discard(self, head: Leaderboard) -> None:
         """Remove the entries of a head's generation, which no head points to."""
         self._entries.pop((head.id, head.generation), None)
+
+
+class Challenges(Protocol):
+    """What is known of challenges, fed by the events of the board."""
+
+    async def find(self, id: str) -> Challenge | None:
+        """The challenge, if it is known."""
+        ...
+
+    async def keep(self, challenge: Challenge) -> None:
+        """Keep a version of a challenge unless a newer one is known; closed phases stay closed."""
+        ...
+
+    async def close(self, id: str, phase: str) -> None:
+        """Note that a phase is over, even of a challenge that is not known yet."""
+        ...
+
+
+class MongoChallenges:
+    """One document per challenge."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._phases: TypeAdapter[tuple[Phase, ...]] = TypeAdapter(tuple[Phase, ...])
+
+    async def find(self, id: str) -> Challenge | None:
+        """The challenge, if it is known."""
+        with translated():
+            found = await self._collection.find_one({"_id": id, "version": {"$exists": True}})
+        if found is None:
+            return None
+        return Challenge(
+            id=id,
+            version=found["version"],
+            sponsor=found["sponsor"],
+            phases=self._phases.validate_python(found["phases"]),
+            closed=frozenset(found.get("closed", ())),
+        )
+
+    async def keep(self, challenge: Challenge) -> None:
+        """Keep a version of a challenge unless a newer one is known; closed phases stay closed."""
+        older = {"_id": challenge.id, "version": {"$not": {"$gte": challenge.version}}}
+        terms = {
+            "version": challenge.version,
+            "sponsor": challenge.sponsor,
+            "phases": self._phases.dump_python(challenge.phases),
+        }
+        try:
+            with translated():
+                await self._collection.update_one(older, {"$set": terms}, upsert=True)
+        except DuplicateId:
+            return  # as new a version is known
+
+    async def close(self, id: str, phase: str) -> None:
+        """Note that a phase is over, even of a challenge that is not known yet."""
+        with translated():
+            await self._collection.update_one({"_id": id}, {"$addToSet": {"closed": phase}}, upsert=True)
+
+
+class MemoryChallenges:
+    """The same in memory, for tests of what stands on it."""
+
+    def __init__(self) -> None:
+        self._challenges: dict[str, Challenge] = {}
+        self._closed: dict[str, set[str]] = {}
+
+    async def find(self, id: str) -> Challenge | None:
+        """The challenge, if it is known."""
+        found = self._challenges.get(id)
+        return None if found is None else replace(found, closed=frozenset(self._closed.get(id, ())))
+
+    async def keep(self, challenge: Challenge) -> None:
+        """Keep a version of a challenge unless a newer one is known; closed phases stay closed."""
+        known = self._challenges.get(challenge.id)
+        if known is None or known.version < challenge.version:
+            self._challenges[challenge.id] = challenge
+
+    async def close(self, id: str, phase: str) -> None:
+        """Note that a phase is over, even of a challenge that is not known yet."""
+        self._closed.setdefault(id, set()).add(phase)
 
 
 def mongo_leaderboards(heads: Aggregates[Leaderboard], database: Database) -> MongoLeaderboards:
