@@ -83,7 +83,8 @@ class Ledger:
     """Every attempt of one team in one challenge.
 
     `entries` holds the attempts that can still change, by request key in order of arrival; `folded` counts older
-    committed ones per day; `cancelled` counts the refunds for cancelling per day, which are limited.
+    committed ones per day; `cancelled` counts the refunds for cancelling on the last day there was one, which are
+    limited; `held_since` is the moment of the oldest attempt that is only held.
     """
 
     team: str
@@ -91,6 +92,7 @@ class Ledger:
     entries: Mapping[str, Entry] = field(default_factory=dict)
     folded: Mapping[str, int] = field(default_factory=dict)
     cancelled: Mapping[str, int] = field(default_factory=dict)
+    held_since: datetime | None = None
 
     def used_on(self, day: str) -> int:
         """How many attempts of a day are held or consumed."""
@@ -125,7 +127,7 @@ class Ledger:
         if self.used_on(day) >= allowance.per_day:
             raise QuotaExhausted(QuotaLimit.PER_DAY, allowance.per_day, day, end_of(day))
         entry = Entry(submission, fingerprint, day, EntryState.RESERVED, at)
-        return replace(self, entries={**self.entries, key: entry}), entry
+        return self._with(key, entry), entry
 
     def commit(self, key: str, submission: str) -> Ledger:
         """Consume the attempt held for a submission that is stored now; fold old entries while at it."""
@@ -138,7 +140,7 @@ class Ledger:
         """Let go of an attempt whose submission was never stored."""
         if self._held(key, submission) is None:
             return self
-        return replace(self, entries={other: entry for other, entry in self.entries.items() if other != key})
+        return self._keeping({other: entry for other, entry in self.entries.items() if other != key})
 
     def refund(self, key: str, *, submission: str, day: str, fingerprint: str, at: datetime) -> Ledger:
         """Give an attempt back to its own day, because the platform failed; twice is once."""
@@ -148,8 +150,7 @@ class Ledger:
                 return self
             # A folded attempt comes back as a refunded entry: that is what makes a second refund do nothing.
             returned = Entry(submission, fingerprint, day, EntryState.REFUNDED, at)
-            folded = {**self.folded, day: self.folded[day] - 1}
-            return replace(self, folded=folded, entries={**self.entries, key: returned})
+            return replace(self._with(key, returned), folded={**self.folded, day: self.folded[day] - 1})
         if entry.state is EntryState.REFUNDED or entry.submission != submission:
             return self
         return self._with(key, replace(entry, state=EntryState.REFUNDED))
@@ -186,7 +187,11 @@ class Ledger:
         return entry
 
     def _with(self, key: str, entry: Entry) -> Ledger:
-        return replace(self, entries={**self.entries, key: entry})
+        return self._keeping({**self.entries, key: entry})
+
+    def _keeping(self, entries: Mapping[str, Entry]) -> Ledger:
+        held = (entry.at for entry in entries.values() if entry.state is EntryState.RESERVED)
+        return replace(self, entries=entries, held_since=min(held, default=None))
 
     def _folded(self) -> Ledger:
         committed = [key for key, entry in self.entries.items() if entry.state is EntryState.COMMITTED]
@@ -197,6 +202,5 @@ class Ledger:
         for key in old:
             day = self.entries[key].day
             folded[day] = folded.get(day, 0) + 1
-        return replace(
-            self, folded=folded, entries={key: entry for key, entry in self.entries.items() if key not in old}
-        )
+        left = {key: entry for key, entry in self.entries.items() if key not in old}
+        return replace(self._keeping(left), folded=folded)

@@ -94,7 +94,8 @@ class Upload:
     """The document of an upload. A part counts when the offset has moved over it, and not before.
 
     `touched_at` is the moment of the last byte, `completed_at` the moment at which the offset reached the length:
-    what decides whether a submission was in time.
+    what decides whether a submission was in time. `kept` says that a submission was made of it, so that it never
+    expires; `collected` that no object is left which it does not need.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Upload:
     problem: UploadProblem | None = None
     key: str | None = None
     fingerprint: str | None = None
+    kept: bool = False
     collected: bool = False
 
     @classmethod
@@ -180,7 +182,8 @@ class Upload:
         if self.state is not UploadState.VERIFYING:
             return self
         if sha256 == self.sha256:
-            return replace(self, state=UploadState.VERIFIED, state_at=at)
+            # Its pieces are deleted next; if that is cut short they are pieces nobody speaks of, and collected so.
+            return replace(self, state=UploadState.VERIFIED, state_at=at, collected=True)
         problem = UploadProblem(
             code="digest_mismatch",
             title="The uploaded bytes are not the ones that were announced.",
@@ -216,7 +219,8 @@ class Upload:
 
     def expire(self, lifetime: timedelta, at: datetime) -> Upload:
         """End an upload that got no byte for its lifetime; one that is being verified is left alone."""
-        if self.state not in (UploadState.RECEIVING, UploadState.VERIFIED) or at < self.expires_at(lifetime):
+        expires = self.state in (UploadState.RECEIVING, UploadState.VERIFIED) and not self.kept
+        if not expires or at < self.expires_at(lifetime):
             return self
         problem = UploadProblem(
             code="upload_expired",
@@ -225,9 +229,13 @@ class Upload:
         )
         return self._ended(UploadState.EXPIRED, problem, at)
 
+    def keep(self) -> Upload:
+        """Note that a submission was made of the upload."""
+        return replace(self, kept=True)
+
     def mark_collected(self) -> Upload:
         """Note that the objects the upload no longer needs are gone."""
         return replace(self, collected=True)
 
     def _ended(self, state: UploadState, problem: UploadProblem, at: datetime) -> Upload:
-        return replace(self, state=state, problem=problem, state_at=at)
+        return replace(self, state=state, problem=problem, state_at=at, collected=False)

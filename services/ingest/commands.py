@@ -1,0 +1,353 @@
+"""What ingest does with submissions: one function per thing that can be asked of it or happen to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+
+from services.ingest.quota import KeyReused, Ledger
+from services.ingest.store import Board, KeyTaken, Ledgers, Submissions, Uploads
+from services.ingest.submission import Deadlines, Reason, Stage, Submission, SubmissionState
+from services.ingest.upload import Upload, UploadState
+from shared.auth import Principal
+from shared.contracts.envelope import Event
+from shared.contracts.ranking import EntryRecorded
+from shared.contracts.scoring import ScoreCompleted, ScoreFailed
+from shared.failures import DependencyDown
+from shared.ids import Ids
+from shared.jobs import Job, Jobs, Priority
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class NotRegistered(Exception):
+    """The team may not submit to the challenge."""
+
+
+class UploadNotReady(Exception):
+    """The upload cannot become a submission: not whole yet, still being verified, refused, or expired."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(f"upload {upload.id} is {upload.state}")
+        self.upload = upload
+
+
+class DatasetTooLarge(Exception):
+    """The upload is larger than the challenge allows."""
+
+    def __init__(self, limit: int, received: int) -> None:
+        super().__init__(f"{received} bytes, at most {limit}")
+        self.limit = limit
+        self.received = received
+
+
+def request_key(owner: str, idempotency_key: str) -> str:
+    """What an Idempotency-Key is stored as: it belongs to its owner, and its text is nobody's business."""
+    return hashlib.sha256(f"{owner}\0{idempotency_key}".encode()).hexdigest()
+
+
+def fingerprint_of(body: dict[str, str | int | None]) -> str:
+    """What a request's body is compared by when its key comes again."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+async def receive_submission(
+    *,
+    team: str,
+    challenge_id: str,
+    upload_id: str,
+    note: str | None,
+    idempotency_key: str,
+    reader: Principal,
+    late: timedelta,
+    verify_wait: timedelta,
+    deadlines: Deadlines,
+    uploads: Uploads,
+    submissions: Submissions,
+    ledgers: Ledgers,
+    board: Board,
+    scans: Jobs,
+    ids: Ids,
+) -> Submission:
+    """Make a submission of a verified upload: hold an attempt, store submission and event, consume the attempt.
+
+    The same request again, after whatever came between, gives the same submission.
+
+    Raises:
+        Missing: no such challenge, or no such upload of this team.
+        NotRegistered, PhaseClosed, DatasetTooLarge, UploadNotReady, QuotaExhausted: nothing was stored.
+        KeyReused: the key has made a submission of something else.
+    """
+    key = request_key(team, idempotency_key)
+    fingerprint = fingerprint_of({"challenge": challenge_id, "upload": upload_id, "note": note})
+    existing = await submissions.made_by(key)
+    if existing is not None:
+        return _same_request(existing, fingerprint)
+    challenge = await board.challenge(challenge_id)
+    if not await board.is_registered(team, challenge_id):
+        raise NotRegistered(challenge_id)
+    upload = await _verified(upload_id, reader, uploads, verify_wait)
+    if upload.length > challenge.max_bytes:
+        raise DatasetTooLarge(challenge.max_bytes, upload.length)
+    now = await submissions.now()
+    received_at = upload.completed_at or now
+    phase = challenge.phase_of(received_at, now=now, late=late)
+    new_id = ids.new("sub")
+
+    def reserve(ledger: Ledger) -> Ledger:
+        return ledger.reserve(
+            key,
+            submission=new_id,
+            fingerprint=fingerprint,
+            allowance=challenge.allowance,
+            received_at=received_at,
+            at=now,
+        )[0]
+
+    entry = (await ledgers.update(team, challenge_id, reserve)).entries[key]
+    submission, facts = Submission.receive(
+        id=entry.submission,
+        challenge=challenge_id,
+        challenge_version=challenge.version,
+        phase=phase.name,
+        team=team,
+        upload=upload_id,
+        digest=upload.sha256,
+        bytes=upload.length,
+        formats=challenge.formats,
+        received_at=received_at,
+        key=key,
+        fingerprint=fingerprint,
+        quota_day=entry.day,
+        note=note,
+        deadlines=deadlines,
+        at=now,
+    )
+    try:
+        await submissions.add(submission, facts)
+    except KeyTaken as taken:
+        if taken.submission.id != submission.id:
+            await ledgers.update(team, challenge_id, lambda ledger: ledger.release(key, submission.id))
+        return _same_request(taken.submission, fingerprint)
+    await _follow_up(submission, ledgers=ledgers, scans=scans)
+    return submission
+
+
+async def _follow_up(submission: Submission, *, ledgers: Ledgers, scans: Jobs) -> None:
+    """Consume the attempt and queue the scan. The submission is stored: what fails here the sweeper makes good."""
+    done = await asyncio.gather(
+        ledgers.update(
+            submission.team, submission.challenge, lambda ledger: ledger.commit(submission.key, submission.id)
+        ),
+        queue_scan(submission, scans=scans),
+        return_exceptions=True,
+    )
+    for error in done:
+        if isinstance(error, DependencyDown):
+            log.warning("follow_up_postponed", submission=submission.id, error=str(error))
+        elif isinstance(error, BaseException):
+            raise error
+
+
+def _same_request(existing: Submission, fingerprint: str) -> Submission:
+    if existing.fingerprint != fingerprint:
+        raise KeyReused(existing.key)
+    return existing
+
+
+async def _verified(id: str, reader: Principal, uploads: Uploads, wait: timedelta) -> Upload:
+    """The upload once it is verified, after waiting a little for a verification that is under way."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait.total_seconds()
+    pause = 0.05
+    while True:
+        upload = await uploads.load(id, reader)
+        if upload.state is UploadState.VERIFIED:
+            return upload
+        if upload.state is not UploadState.VERIFYING or loop.time() >= deadline:
+            raise UploadNotReady(upload)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+
+
+async def queue_scan(submission: Submission, *, scans: Jobs, priority: Priority = Priority.NORMAL) -> bool:
+    """Queue the scan of a submission; there is one job per submission. True if it was not queued before."""
+    return await scans.queue(
+        submission.id,
+        {"submission": submission.id, "upload": submission.upload},
+        team=submission.team,
+        priority=priority,
+    )
+
+
+async def record_scan(
+    id: str,
+    *,
+    dataset_digest: str | None,
+    files: int,
+    reasons: Sequence[Reason],
+    began: timedelta,
+    deadlines: Deadlines,
+    submissions: Submissions,
+) -> Submission:
+    """Record what the scan found, `began` ago: reasons reject the submission, none accept it."""
+    if reasons or dataset_digest is None:
+        return await submissions.update(
+            id, lambda submission, now: submission.reject(reasons, began_at=now - began, at=now)
+        )
+    return await submissions.update(
+        id,
+        lambda submission, now: submission.accept(
+            dataset_digest=dataset_digest, files=files, began_at=now - began, deadlines=deadlines, at=now
+        ),
+    )
+
+
+async def scan_failed(job: Job, *, submissions: Submissions, ledgers: Ledgers, board: Board) -> None:
+    """Fail the submission whose scan failed for good; its attempt goes back to its day."""
+    await submissions.update(
+        str(job.payload["submission"]),
+        lambda submission, now: submission.fail(
+            stage=Stage.SCAN,
+            code="scan_failed",
+            sentence="The platform could not scan the dataset after all attempts; the attempt was given back.",
+            at=now,
+        ),
+    )
+    await refund(str(job.payload["submission"]), submissions=submissions, ledgers=ledgers, board=board)
+
+
+async def record_score(event: Event[ScoreCompleted], *, deadlines: Deadlines, submissions: Submissions) -> None:
+    """Note the score of a submission."""
+    score = event.data
+    await submissions.update(
+        score.submission,
+        lambda submission, now: submission.record_score(
+            total=score.total, grade=score.grade, deadlines=deadlines, at=now
+        ),
+        cause=event,
+    )
+
+
+async def fail_score(event: Event[ScoreFailed], *, submissions: Submissions, ledgers: Ledgers, board: Board) -> None:
+    """Fail the submission that could not be scored after all attempts; its attempt goes back to its day."""
+    score = event.data
+    await submissions.update(
+        score.submission,
+        lambda submission, now: submission.fail(
+            stage=Stage.SCORE,
+            code=score.code,
+            sentence="The platform could not score the dataset after all attempts; the attempt was given back.",
+            at=now,
+        ),
+        cause=event,
+    )
+    await refund(score.submission, submissions=submissions, ledgers=ledgers, board=board)
+
+
+async def record_rank(event: Event[EntryRecorded], *, submissions: Submissions) -> None:
+    """Note that the board has the score of a submission: it is ranked."""
+    entry = event.data
+    await submissions.update(
+        entry.submission,
+        lambda submission, now: submission.record_rank(rank=entry.rank, total=entry.total, grade=entry.grade, at=now),
+        cause=event,
+    )
+
+
+async def cancel_submission(
+    id: str, *, reader: Principal, submissions: Submissions, ledgers: Ledgers, board: Board, scans: Jobs
+) -> Submission:
+    """Withdraw a submission before its scan ends, and give its attempt back as far as the rules allow.
+
+    Raises:
+        Missing: there is none, or it is not the reader's.
+        TransitionRefused: its scan is over.
+    """
+    await submissions.load(id, reader)
+    await submissions.update(id, lambda submission, now: submission.cancel(now))
+    await scans.withdraw(id)
+    return await refund(id, submissions=submissions, ledgers=ledgers, board=board)
+
+
+async def refund(id: str, *, submissions: Submissions, ledgers: Ledgers, board: Board) -> Submission:
+    """Give the attempt of a failed or cancelled submission back to its day, if that is still due."""
+    submission = await submissions.load(id, None)
+    if not submission.refund_due:
+        return submission
+    allowance = (await board.challenge(submission.challenge)).allowance
+    ended_at = submission.timeline[-1].at
+
+    def give_back(ledger: Ledger) -> Ledger:
+        if submission.state is SubmissionState.CANCELLED:
+            return ledger.refund_cancelled(
+                submission.key,
+                submission=submission.id,
+                day=submission.quota_day,
+                fingerprint=submission.fingerprint,
+                per_day=allowance.per_day,
+                at=ended_at,
+            )
+        return ledger.refund(
+            submission.key,
+            submission=submission.id,
+            day=submission.quota_day,
+            fingerprint=submission.fingerprint,
+            at=ended_at,
+        )
+
+    await ledgers.update(submission.team, submission.challenge, give_back)
+    return await submissions.update(id, lambda current, _now: (current.refunded(), ()))
+
+
+async def settle_reservation(
+    team: str,
+    challenge: str,
+    key: str,
+    submission_id: str,
+    *,
+    submissions: Submissions,
+    ledgers: Ledgers,
+) -> None:
+    """Decide about an attempt that has been held for long: consumed if its submission exists, free if not."""
+    existing = await submissions.made_by(key)
+    stored = existing is not None and existing.id == submission_id
+    await ledgers.update(
+        team,
+        challenge,
+        lambda ledger: ledger.commit(key, submission_id) if stored else ledger.release(key, submission_id),
+    )
+
+
+async def drive_again(
+    id: str, *, deadlines: Deadlines, submissions: Submissions, ledgers: Ledgers, board: Board, scans: Jobs
+) -> Submission:
+    """Push what is past its deadline once more, ahead of others, or give up after all drives."""
+    submission = await submissions.update(id, lambda current, now: current.drive_again(deadlines, now))
+    if submission.stage is Stage.SCAN:
+        await push_scan(submission, scans=scans)
+    return await refund(id, submissions=submissions, ledgers=ledgers, board=board) if submission.ended else submission
+
+
+async def push_scan(submission: Submission, *, scans: Jobs, attempts_anew: bool = False) -> None:
+    """Bring the scan of a submission to the front of the queue, whether it is queued, lost or failed."""
+    if not await queue_scan(submission, scans=scans, priority=Priority.DRIVEN_AGAIN):
+        await scans.drive_again(submission.id, attempts_anew=attempts_anew)
+
+
+async def requeue(id: str, *, deadlines: Deadlines, submissions: Submissions, scans: Jobs) -> Submission:
+    """Have the stage that a submission waits for begun anew, because an operator asks for it.
+
+    Raises:
+        Missing: there is none.
+        TransitionRefused: it waits for nothing that ingest can begin anew.
+    """
+    submission = await submissions.load(id, None)
+    if submission.stage is Stage.SCAN:
+        await push_scan(submission, scans=scans, attempts_anew=True)
+        return submission
+    return await submissions.update(id, lambda current, now: current.tell_scoring_again(deadlines, now))

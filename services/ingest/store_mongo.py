@@ -1,0 +1,374 @@
+"""The memory of ingest in MongoDB: aggregates with their outboxes, and projections of the board's events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
+
+from services.ingest.challenge import Challenge
+from services.ingest.pace import SAMPLE, STAGE_ENDS, Pace
+from services.ingest.quota import Entry, Ledger
+from services.ingest.store import KeyTaken, Missing, SubmissionChange, visible
+from services.ingest.submission import Stage, Submission, SubmissionState
+from services.ingest.upload import Part, Upload, UploadState
+from shared.auth import Principal
+from shared.clock import Clock
+from shared.contracts.envelope import Event, Fact
+from shared.ids import Ids
+from shared.mongo import (
+    AggregateMissing,
+    Aggregates,
+    Collection,
+    Database,
+    Document,
+    DuplicateId,
+    database_now,
+    translated,
+)
+from shared.outbox import Relay
+
+SOURCE = "/ingest"
+PACE_KEPT = 5.0
+CLOCK_KEPT = 5.0
+"""How many seconds an answer of the database's clock is counted on."""
+
+
+class DatabaseClock:
+    """The database's clock, asked now and then and counted on in between, so that a moment costs no round trip.
+
+    It counts by the machine's monotonic clock: a jump of the wall clock changes nothing.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._client = database.client
+        self._asked = -CLOCK_KEPT
+        self._answer = datetime.min.replace(tzinfo=UTC)
+
+    async def now(self) -> datetime:
+        """The present moment, to the millisecond that MongoDB keeps."""
+        if time.monotonic() - self._asked >= CLOCK_KEPT:
+            self._answer = await database_now(self._client)
+            self._asked = time.monotonic()
+        moment = self._answer + timedelta(seconds=time.monotonic() - self._asked)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class MongoUploads:
+    """The uploads, one document each; they emit no events."""
+
+    def __init__(self, database: Database, moments: DatabaseClock, *, relay: Relay, clock: Clock, ids: Ids) -> None:
+        self._moments = moments
+        self._uploads: Aggregates[Upload] = Aggregates(
+            database, "uploads", Upload, source=SOURCE, relay=relay, clock=clock, ids=ids
+        )
+        self._collection = self._uploads.collection
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        await self._uploads.prepare()
+        with translated():
+            await self._collection.create_index(
+                "state.key", unique=True, partialFilterExpression={"state.key": {"$type": "string"}}
+            )
+            await self._collection.create_index(
+                [("state.state", ASCENDING), ("state.kept", ASCENDING), ("state.touched_at", ASCENDING)]
+            )
+            await self._collection.create_index([("state.team", ASCENDING), ("state.state", ASCENDING)])
+            await self._collection.create_index(
+                "state.state_at", partialFilterExpression={"state.collected": False}, name="uncollected"
+            )
+
+    async def add(self, upload: Upload) -> Upload:
+        """See `store.Uploads`."""
+        if await self._uploads.add_new(upload.id, upload):
+            return upload
+        found = await self._uploads.query({"state.key": upload.key}, limit=1)
+        if not found:
+            raise Missing("upload", upload.id)
+        return found[0]
+
+    async def load(self, id: str, reader: Principal | None) -> Upload:
+        """See `store.Uploads`."""
+        upload = await self._uploads.find(id)
+        if upload is None or not visible(upload.team, reader):
+            raise Missing("upload", id)
+        return upload
+
+    async def append(self, upload: Upload, parts: tuple[Part, ...]) -> Upload:
+        """See `store.Uploads`; one guarded write, whose own moment is the one that counts."""
+        reached = upload.offset + sum(part.size for part in parts)
+        change: Document = {
+            "state.offset": reached,
+            "state.parts": {
+                "$concatArrays": ["$state.parts", [{"name": part.name, "size": part.size} for part in parts]]
+            },
+            "state.touched_at": "$$NOW",
+            "version": {"$add": ["$version", 1]},
+        }
+        if reached == upload.length:
+            change |= {
+                "state.state": UploadState.VERIFYING.value,
+                "state.completed_at": "$$NOW",
+                "state.state_at": "$$NOW",
+            }
+        guard = {"_id": upload.id, "state.offset": upload.offset, "state.state": UploadState.RECEIVING.value}
+        # The rule itself says what is wrong with bytes beyond the length or after the end.
+        upload.append(upload.offset, parts, upload.touched_at)
+        with translated():
+            written: Document | None = await self._collection.find_one_and_update(
+                guard, [{"$set": change}], projection={"state": 1}, return_document=ReturnDocument.AFTER
+            )
+        if written is not None:
+            return self._uploads.read(written)
+        (await self.load(upload.id, None)).expect(upload.offset)
+        raise AssertionError("the guard and the rule disagree")
+
+    async def update(self, id: str, change: Callable[[Upload, datetime], Upload]) -> Upload:
+        """See `store.Uploads`."""
+        now = await self._moments.now()
+        try:
+            return await self._uploads.update(id, lambda upload: (change(upload, now), ()))
+        except AggregateMissing as error:
+            raise Missing("upload", id) from error
+
+    async def open_count(self, team: str) -> int:
+        """See `store.Uploads`."""
+        with translated():
+            return await self._collection.count_documents(
+                {"state.team": team, "state.state": UploadState.RECEIVING.value}
+            )
+
+    async def verifying_since(self, age: timedelta) -> list[str]:
+        """See `store.Uploads`."""
+        return await self._untouched([UploadState.VERIFYING], age)
+
+    async def untouched_for(self, age: timedelta) -> list[str]:
+        """See `store.Uploads`."""
+        return await self._untouched([UploadState.RECEIVING, UploadState.VERIFIED], age)
+
+    async def uncollected(self, age: timedelta) -> list[Upload]:
+        """See `store.Uploads`."""
+        before = await self._moments.now() - age
+        states = [UploadState.REFUSED.value, UploadState.EXPIRED.value]
+        return await self._uploads.query(
+            {"state.collected": False, "state.state": {"$in": states}, "state.state_at": {"$lte": before}},
+            sort=[("state.state_at", ASCENDING)],
+        )
+
+    async def _untouched(self, states: Sequence[UploadState], age: timedelta) -> list[str]:
+        wanted = {
+            "state.state": {"$in": [state.value for state in states]},
+            "state.kept": False,
+            "state.touched_at": {"$lte": await self._moments.now() - age},
+        }
+        with translated():
+            return [found["_id"] async for found in self._collection.find(wanted, {"_id": 1}).limit(200)]
+
+
+class MongoSubmissions:
+    """The submissions, each document with its outbox."""
+
+    def __init__(self, database: Database, moments: DatabaseClock, *, relay: Relay, clock: Clock, ids: Ids) -> None:
+        self._moments = moments
+        self._submissions: Aggregates[Submission] = Aggregates(
+            database, "submissions", Submission, source=SOURCE, relay=relay, clock=clock, ids=ids
+        )
+        self._collection = self._submissions.collection
+        self._pace: dict[Stage, tuple[float, Pace]] = {}
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        await self._submissions.prepare()
+        with translated():
+            await self._collection.create_index("state.key", unique=True)
+            await self._collection.create_index([("state.team", ASCENDING), ("_id", DESCENDING)])
+            await self._collection.create_index([("state.state", ASCENDING), ("state.received_at", ASCENDING)])
+            await self._collection.create_index("state.upload")
+            await self._collection.create_index(
+                "state.deadline_at", partialFilterExpression={"state.deadline_at": {"$type": "date"}}
+            )
+            await self._collection.create_index(
+                "state.refund_due", partialFilterExpression={"state.refund_due": True}, name="owed_refunds"
+            )
+
+    async def now(self) -> datetime:
+        """See `store.Submissions`."""
+        return await self._moments.now()
+
+    async def add(self, submission: Submission, facts: Sequence[Fact]) -> Submission:
+        """See `store.Submissions`."""
+        if await self._submissions.add_new(submission.id, submission, facts):
+            return submission
+        existing = await self.made_by(submission.key)
+        if existing is None:
+            raise Missing("submission", submission.id)
+        raise KeyTaken(existing)
+
+    async def load(self, id: str, reader: Principal | None) -> Submission:
+        """See `store.Submissions`."""
+        submission = await self._submissions.find(id)
+        if submission is None or not visible(submission.team, reader):
+            raise Missing("submission", id)
+        return submission
+
+    async def made_by(self, key: str) -> Submission | None:
+        """See `store.Submissions`."""
+        found = await self._submissions.query({"state.key": key}, limit=1)
+        return found[0] if found else None
+
+    async def update(self, id: str, change: SubmissionChange, cause: Event[Fact] | None = None) -> Submission:
+        """See `store.Submissions`."""
+        now = await self._moments.now()
+        try:
+            return await self._submissions.update(id, lambda submission: change(submission, now), cause=cause)
+        except AggregateMissing as error:
+            raise Missing("submission", id) from error
+
+    async def page(self, team: str, challenge: str | None, after: str | None, limit: int) -> list[Submission]:
+        """See `store.Submissions`."""
+        wanted: Document = {"state.team": team}
+        if challenge is not None:
+            wanted["state.challenge"] = challenge
+        if after is not None:
+            wanted["_id"] = {"$lt": after}
+        return await self._submissions.query(wanted, sort=[("_id", DESCENDING)], limit=limit)
+
+    async def overdue(self, limit: int) -> list[str]:
+        """See `store.Submissions`."""
+        now = await self._moments.now()
+        wanted = {"state.deadline_at": {"$lte": now}}
+        with translated():
+            cursor = self._collection.find(wanted, {"_id": 1}).sort("state.deadline_at", ASCENDING).limit(limit)
+            return [found["_id"] async for found in cursor]
+
+    async def received_before(self, age: timedelta, limit: int) -> list[Submission]:
+        """See `store.Submissions`."""
+        before = await self._moments.now() - age
+        return await self._submissions.query(
+            {"state.state": SubmissionState.RECEIVED.value, "state.created_at": {"$lte": before}},
+            sort=[("state.received_at", ASCENDING)],
+            limit=limit,
+        )
+
+    async def owed_refunds(self, limit: int) -> list[str]:
+        """See `store.Submissions`."""
+        with translated():
+            cursor = self._collection.find({"state.refund_due": True}, {"_id": 1}).limit(limit)
+            return [found["_id"] async for found in cursor]
+
+    async def ahead_of(self, submission: Submission) -> int:
+        """See `store.Submissions`."""
+        with translated():
+            return await self._collection.count_documents(
+                {"state.state": submission.state.value, "state.received_at": {"$lt": submission.received_at}}
+            )
+
+    async def pace(self, stage: Stage) -> Pace:
+        """See `store.Submissions`; remembered for some seconds, since everybody in the queue asks."""
+        at, pace = self._pace.get(stage, (-PACE_KEPT, Pace()))
+        if time.monotonic() - at < PACE_KEPT:
+            return pace
+        pace = await self._measure(stage)
+        self._pace[stage] = (time.monotonic(), pace)
+        return pace
+
+    async def _measure(self, stage: Stage) -> Pace:
+        ends = [state.value for state in STAGE_ENDS[stage]]
+        recent = {"state.timeline.state": {"$in": ends}}
+        return Pace.of(stage, await self._submissions.query(recent, sort=[("_id", DESCENDING)], limit=SAMPLE))
+
+    async def uses(self, upload: str) -> bool:
+        """See `store.Submissions`."""
+        with translated():
+            return await self._collection.find_one({"state.upload": upload}, {"_id": 1}) is not None
+
+
+class MongoLedgers:
+    """The quota ledgers, one document per team and challenge."""
+
+    def __init__(self, database: Database, moments: DatabaseClock, *, relay: Relay, clock: Clock, ids: Ids) -> None:
+        self._moments = moments
+        self._ledgers: Aggregates[Ledger] = Aggregates(
+            database, "ledgers", Ledger, source=SOURCE, relay=relay, clock=clock, ids=ids
+        )
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        await self._ledgers.prepare()
+        with translated():
+            await self._ledgers.collection.create_index(
+                "state.held_since", partialFilterExpression={"state.held_since": {"$type": "date"}}
+            )
+
+    async def load(self, team: str, challenge: str) -> Ledger:
+        """See `store.Ledgers`."""
+        return await self._ledgers.find(_ledger_id(team, challenge)) or Ledger(team, challenge)
+
+    async def update(self, team: str, challenge: str, change: Callable[[Ledger], Ledger]) -> Ledger:
+        """See `store.Ledgers`."""
+        return await self._ledgers.update(
+            _ledger_id(team, challenge),
+            lambda ledger: (change(ledger), ()),
+            initial=lambda: Ledger(team, challenge),
+        )
+
+    async def orphans(self, age: timedelta, limit: int) -> Mapping[tuple[str, str], dict[str, Entry]]:
+        """See `store.Ledgers`."""
+        before = await self._moments.now() - age
+        ledgers = await self._ledgers.query(
+            {"state.held_since": {"$lt": before}}, sort=[("state.held_since", ASCENDING)], limit=limit
+        )
+        return {(ledger.team, ledger.challenge): ledger.orphans(before) for ledger in ledgers}
+
+
+def _ledger_id(team: str, challenge: str) -> str:
+    return f"{team}:{challenge}"
+
+
+class MongoBoard:
+    """Projections of the board's events; each event carries the whole new state, so only the newest counts."""
+
+    def __init__(self, database: Database) -> None:
+        self._challenges: Collection = database["challenges"]
+        self._registrations: Collection = database["registrations"]
+        self._challenge: TypeAdapter[Challenge] = TypeAdapter(Challenge)
+
+    async def prepare(self) -> None:
+        """Nothing to create: both collections are read by `_id` alone."""
+
+    async def put_challenge(self, challenge: Challenge, sequence: int) -> None:
+        """See `store.Board`."""
+        document: dict[str, Any] = {"sequence": sequence, "state": self._challenge.dump_python(challenge)}
+        guard = {"_id": challenge.id, "sequence": {"$lt": sequence}}
+        try:
+            with translated():
+                await self._challenges.find_one_and_update(guard, {"$set": document}, upsert=True)
+        except DuplicateId:
+            return  # the document is there and the guard did not hold: what is kept is as new or newer
+
+    async def challenge(self, id: str) -> Challenge:
+        """See `store.Board`."""
+        with translated():
+            document = await self._challenges.find_one({"_id": id}, {"state": 1})
+        if document is None:
+            raise Missing("challenge", id)
+        return self._challenge.validate_python(document["state"])
+
+    async def put_registration(self, team: str, challenge: str) -> None:
+        """See `store.Board`."""
+        document = {"_id": _ledger_id(team, challenge), "team": team, "challenge": challenge}
+        try:
+            with translated():
+                await self._registrations.insert_one(document)
+        except DuplicateId:
+            return
+
+    async def is_registered(self, team: str, challenge: str) -> bool:
+        """See `store.Board`."""
+        with translated():
+            return await self._registrations.find_one({"_id": _ledger_id(team, challenge)}, {"_id": 1}) is not None
