@@ -1,0 +1,109 @@
+"""From dirty files to canonical tables: every question about text is answered here, once, for all measures."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+
+from jiebang.dataset import cell_sql
+from jiebang.dataset.building import Store, TableBuilder
+from jiebang.dataset.opening import FileKind, OpenedDataset
+from jiebang.dataset.planning import plan_tables
+from jiebang.dataset.sources import open_source
+from jiebang.dataset.tables import Column, ColumnType, Table
+from jiebang.declaration import Declaration
+
+__all__ = ["CanonicalDataset", "Column", "ColumnType", "Table", "canonicalise"]
+
+_DEFAULT_LIMIT = 2_000_000_000
+_OUTSIDE_DUCKDB = 400_000_000  # the interpreter, the libraries, and the blocks being read
+_LEAST_LIMIT = 200_000_000
+
+
+@dataclass
+class CanonicalDataset:
+    """The canonical tables of a dataset, and the locked-down connection that holds them until `close`."""
+
+    tables: tuple[Table, ...]
+    connection: duckdb.DuckDBPyConnection
+    warnings: tuple[str, ...]
+    _folder: Path
+
+    def close(self) -> None:
+        """Let go of the tables and of everything that was written for them."""
+        self.connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def canonicalise(
+    dataset: OpenedDataset,
+    declaration: Declaration,
+    *,
+    scratch: Path,
+    threads: int | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> CanonicalDataset:
+    """Read the data files of an opened dataset into canonical tables, by the declaration.
+
+    `memory` is what the whole process should stay under, in bytes. Integers found in the tables are the same for any
+    number of threads and any memory. `progress` is called with "read" and the fraction of the bytes that were read.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="canonical-", dir=scratch))
+    limit = _DEFAULT_LIMIT if memory is None else max(_LEAST_LIMIT, memory - _OUTSIDE_DUCKDB)
+    connection = _connect(folder, threads, limit)
+    try:
+        warnings: list[str] = []
+        files = [file for file in dataset.files if file.kind is not FileKind.OTHER]
+        sources = [open_source(file, declaration, folder, warnings) for file in files]
+        plans, unplaced = plan_tables(sources, declaration)
+        warnings += unplaced
+        # A table in memory is the fastest to read again; text takes about twice its bytes there.
+        text = sum(source.text_bytes for source in sources)
+        store = Store(connection, folder, in_memory=text * 1.8 < limit)
+        done = 0
+
+        def advanced(read: int) -> None:
+            nonlocal done
+            done += read
+            if progress:
+                progress("read", min(1.0, done / text) if text else 1.0)
+
+        tables = tuple(TableBuilder(plan, f"t{index}", store, advanced).build() for index, plan in enumerate(plans))
+        return CanonicalDataset(tables, connection, tuple(warnings), folder)
+    except BaseException:
+        connection.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _connect(folder: Path, threads: int | None, limit: int) -> duckdb.DuckDBPyConnection:
+    """A connection that can reach its own folder and nothing else, and whose settings cannot be changed."""
+    spill = folder / "spill"
+    connection = duckdb.connect(":memory:")
+    if threads is not None:
+        connection.execute(f"SET threads = {int(threads)}")
+    connection.execute(f"SET memory_limit = '{limit} bytes'")
+    connection.execute(f"SET temp_directory = {cell_sql.quoted(str(spill))}")
+    # Every record carries its file and ordinal, so the order in storage is free.
+    connection.execute("SET preserve_insertion_order = false")
+    cell_sql.install(connection)
+    connection.execute(f"SET allowed_directories = [{cell_sql.quoted(str(folder) + '/')}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection

@@ -1,0 +1,192 @@
+"""The SQL that turns the raw text of a column into its canonical cells `s`, its conformity `k` and its value `x`.
+
+Each column has one cheap test that proves everything about a normal cell (trimmed, not missing, composed, of its
+type); only cells that fail it take the literal path, and of these the ones that SQL does not read exactly as the rules
+do go to the plain Python of `cells`. A test may be true only where the plain reading agrees: property tests hold it to
+that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from duckdb.func import ARROW, SPECIAL
+
+from jiebang.dataset.cells import Conforms, by_format, conforming, millionths, trim
+from jiebang.dataset.tables import ColumnType
+from jiebang.dataset.text_columns import nullable_view_array
+
+BIT = {
+    ColumnType.INTEGER: Conforms.INTEGER,
+    ColumnType.DECIMAL: Conforms.DECIMAL,
+    ColumnType.BOOLEAN: Conforms.BOOLEAN,
+    ColumnType.DATE: Conforms.DATE,
+    ColumnType.TIMESTAMP: Conforms.TIMESTAMP,
+}
+NUMERIC = (ColumnType.INTEGER, ColumnType.DECIMAL)
+
+# Code points that are their own composed form wherever they stand (quick check yes, combining class 0).
+_STABLE = r"\x{00}-\x{2FF}\x{2010}-\x{2027}\x{3000}-\x{3029}\x{3041}-\x{3096}\x{4E00}-\x{9FA5}\x{FF01}-\x{FF60}"
+# The same without space, tab, CR, LF, U+00A0 and U+3000.
+_STABLE_EDGE = (
+    r"\x{00}-\x{08}\x{0B}\x{0C}\x{0E}-\x{1F}\x{21}-\x{9F}\x{A1}-\x{2FF}\x{2010}-\x{2027}"
+    r"\x{3001}-\x{3029}\x{3041}-\x{3096}\x{4E00}-\x{9FA5}\x{FF01}-\x{FF60}"
+)
+_NORMAL_TEXT = f"(?s)[{_STABLE_EDGE}](?:[{_STABLE}]*[{_STABLE_EDGE}])?"
+_EDGE = r"\A[ \t\r\n\x{A0}\x{3000}]|[ \t\r\n\x{A0}\x{3000}]\z"
+_TRIMMED_SQL = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)"
+
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?"
+_DASHED = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+# What any cell with a type other than text and boolean looks like; a superset.
+TYPED_SHAPE = (
+    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}([T ]" + _CLOCK + ")?"
+)
+
+
+def quoted(text: str) -> str:
+    """The text as an SQL string literal."""
+    # A NUL would end the statement, so it is put together from parts.
+    parts = ["'" + part.replace("'", "''") + "'" for part in text.split("\0")]
+    return parts[0] if len(parts) == 1 else "(" + " || chr(0) || ".join(parts) + ")"
+
+
+def in_list(expression: str, texts: Iterable[str]) -> str:
+    """SQL that is true where the expression is one of the texts; false for no texts."""
+    listed = ", ".join(quoted(text) for text in texts)
+    return f"({expression} IN ({listed}))" if listed else "false"
+
+
+def raw_text(column_type: pa.DataType, expression: str) -> str:
+    """SQL for the text of a raw cell, as the rules write a value of its Arrow type."""
+    if pa.types.is_string_view(column_type):
+        return expression
+    raise ValueError(f"no reading of {column_type}")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How one column's cells are read: its type, its missing markers, and the function for a declared time format."""
+
+    type: ColumnType
+    missing: tuple[str, ...]
+    time_function: str | None = None
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """The markers a canonical cell can equal: those with outer blanks, or not composed, never do."""
+        return tuple(marker for marker in self.missing if trim(marker) == marker)
+
+    def normal(self, c: str) -> str:
+        """SQL that is true only where `c` is canonical as it stands, not missing, and of the type (or text)."""
+        if self.time_function is not None or self.type is ColumnType.TEXT:
+            return f"(regexp_full_match({c}, {quoted(_NORMAL_TEXT)}) AND NOT {in_list(c, self.markers)})"
+        # A number or date that is declared a marker (-999, 1900-01-01) is not normal; other markers never pass.
+        typed = [marker for marker in self.markers if conforming(marker) & BIT[self.type]]
+        excluded = f" AND NOT {in_list(c, typed)}" if typed else ""
+        return f"({_NORMAL[self.type](c)}{excluded})"
+
+    def composed(self, c: str, f: str) -> str:
+        """SQL for the trimmed and composed cell of `c`, where `f` is its `normal` test; common markers give NULL."""
+        trimmed = f"CASE WHEN regexp_matches({c}, {quoted(_EDGE)}) THEN trim({c}, {_TRIMMED_SQL}) ELSE {c} END"
+        known = f" WHEN {in_list(c, self.markers)} THEN NULL" if self.markers else ""
+        # nfc_normalize stops at a NUL.
+        return (
+            f"CASE WHEN {f} THEN {c}{known} WHEN contains({c}, chr(0)) THEN jb_trim({c})"
+            f" ELSE nfc_normalize({trimmed}) END"
+        )
+
+    def canonical(self, n: str, f: str) -> str:
+        """SQL for the canonical cell, where `n` is the composed one: NULL where it is a missing marker."""
+        if not self.markers:
+            return n
+        return f"CASE WHEN {f} THEN {n} WHEN {in_list(n, self.markers)} THEN NULL ELSE {n} END"
+
+    def conforms(self, s: str, f: str) -> str:
+        """SQL for `k`: whether the canonical cell `s` conforms to the type; `f` proves it where true."""
+        if self.time_function is not None:
+            return f"CASE WHEN {s} IS NULL THEN NULL ELSE CAST({self.time_function}({s}) AS TINYINT) END"
+        bit = int(BIT[self.type])
+        return (
+            f"CASE WHEN {f} THEN 1::TINYINT WHEN {s} IS NULL THEN NULL"
+            f" ELSE CAST((jb_conforms({s}) & {bit}) <> 0 AS TINYINT) END"
+        )
+
+    def value(self, s: str, f: str, k: str) -> str:
+        """SQL for `x`: the value of a numeric cell in millionths."""
+        if self.type is ColumnType.INTEGER:
+            quick = f"TRY_CAST({s} AS BIGINT) * 1000000"
+        else:
+            quick = f"TRY_CAST({s} || 'e6' AS BIGINT)"  # exact, half away from zero, for what passes the test
+        return f"CASE WHEN {f} THEN {quick} WHEN {k} = 1 THEN jb_millionths({s}) ELSE NULL END"
+
+
+def _day(c: str) -> str:
+    return f"TRY_CAST({c} AS DATE) IS NOT NULL AND {c} >= '0001'"
+
+
+_NORMAL: dict[ColumnType, Callable[[str], str]] = {
+    ColumnType.INTEGER: lambda c: f"regexp_full_match({c}, '[+-]?[0-9]{{1,12}}')",
+    ColumnType.DECIMAL: lambda c: f"regexp_full_match({c}, '[+-]?[0-9]{{1,12}}(\\.[0-9]{{0,30}})?')",
+    ColumnType.BOOLEAN: lambda c: in_list(c, ("true", "false", "True", "False", "TRUE", "FALSE")),
+    ColumnType.DATE: lambda c: f"({c} GLOB '{_DASHED}' OR {c} GLOB '{_DASHED.replace('-[', '/[')}') AND {_day(c)}",
+    ColumnType.TIMESTAMP: lambda c: (
+        f"regexp_full_match({c}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ]{_CLOCK})?') AND {_day(f'left({c}, 10)')}"
+    ),
+}
+
+
+def install(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the connection the plain reading of cells as functions: `jb_trim`, `jb_conforms` and `jb_millionths`."""
+    _create(connection, "jb_trim", "VARCHAR", lambda texts: nullable_view_array([_trimmed(text) for text in texts]))
+    _create(
+        connection,
+        "jb_conforms",
+        "TINYINT",
+        lambda texts: _integers(texts, lambda text: int(conforming(text)), np.int8, pa.int8()),
+    )
+    _create(connection, "jb_millionths", "BIGINT", lambda texts: _integers(texts, millionths, np.int64, pa.int64()))
+
+
+def install_time_format(connection: duckdb.DuckDBPyConnection, name: str, time_format: str) -> None:
+    """Give the connection a function that tells whether a cell is a time in the declared format."""
+    readable = by_format(time_format)
+    _create(
+        connection,
+        name,
+        "TINYINT",
+        lambda texts: _integers(texts, lambda text: int(readable(text)), np.int8, pa.int8()),
+    )
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection, name: str, returns: str, function: Callable[[list[str | None]], pa.Array]
+) -> None:
+    connection.create_function(
+        name, lambda column: function(column.to_pylist()), ["VARCHAR"], returns, type=ARROW, null_handling=SPECIAL
+    )
+
+
+def _trimmed(text: str | None) -> bytes | None:
+    return None if text is None else trim(text).encode("utf-8")
+
+
+def _integers(
+    texts: list[str | None],
+    function: Callable[[str], int | None],
+    numpy_type: type[np.signedinteger],
+    type: pa.DataType,
+) -> pa.Array:
+    known: dict[str | None, int | None] = {None: None}
+    for text in texts:
+        if text not in known:
+            known[text] = function(text)  # type: ignore[arg-type]  # None is known
+    results = [known[text] for text in texts]
+    values = np.fromiter((result or 0 for result in results), dtype=numpy_type, count=len(results))
+    present = np.fromiter((result is not None for result in results), dtype=np.bool_, count=len(results))
+    validity = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(type, len(values), [validity, pa.py_buffer(values)])

@@ -1,0 +1,453 @@
+"""The records of a CSV file, by the rules alone: quote-aware, streaming, in bounded memory.
+
+A block is split by arithmetic on the positions of delimiters, line ends and quotes, wherever the quotes prove regular
+(each opens a field, is doubled, or closes one). From the first quote that is not, a plain state machine reads a growing
+number of records, then arithmetic is tried again. Both read the same rules, so where the border lies changes nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from jiebang.dataset.dialect import Header, closing_quote, find_header, is_blank
+from jiebang.dataset.encoding import Encoding, is_utf8, utf8_blocks
+from jiebang.dataset.opening import DataFile
+from jiebang.dataset.tally import MAX_FAILURES, MAX_RECORD_BYTES, Batch, Tally
+from jiebang.dataset.text_columns import Block, nullable_view_array, view_array
+
+_LF, _CR, _QUOTE = 10, 13, 34
+_BLANK_STARTS = np.zeros(256, dtype=np.bool_)
+_BLANK_STARTS[[9, 32, 0xC2, 0xE3]] = True  # the first bytes of a tab, a space, U+00A0 and U+3000
+
+_SURPLUS = "its number of fields is not the header's"
+_AFTER_QUOTE = "text follows a closing quote"
+_OPEN_QUOTE = "a quote is never closed"
+_UNDECODABLE = "it holds an undecodable byte"
+_TOO_LONG = f"it is longer than {MAX_RECORD_BYTES >> 20} MiB"
+
+# How many records the state machine reads before arithmetic is tried again; it doubles with each failure.
+_LEAST_PATIENCE, _MOST_PATIENCE = 64, 1 << 17
+
+Positions = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file whose encoding and header are known; `header` is None for a file without any record."""
+
+    file: DataFile
+    encoding: Encoding
+    header: Header | None
+    problem: str | None = None
+
+    @property
+    def family(self) -> str:
+        """CSV in all its dialects."""
+        return "csv"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return self.header.names if self.header else ()
+
+    @property
+    def text_bytes(self) -> int:
+        """The bytes of the file."""
+        return self.file.location.stat().st_size
+
+    def types(self, wanted: Sequence[int | None]) -> tuple[pa.DataType, ...]:
+        """Every column is text."""
+        return (pa.string_view(),) * len(wanted)
+
+    def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
+        """The parsed records, in batches of the wanted columns."""
+        return CsvReader(self, wanted, tally).batches() if self.header else iter(())
+
+
+def open_csv(file: DataFile, encoding: Encoding) -> CsvFile:
+    """Read the header of a CSV file; a header that cannot be one is told in `problem`."""
+    text = b""
+    blocks = utf8_blocks(file.location, encoding)
+    try:
+        for block in blocks:
+            text += block
+            header = find_header(text, final=False)
+            if header:
+                return CsvFile(file, encoding, header)
+            if len(text) > MAX_RECORD_BYTES:
+                return CsvFile(file, encoding, None, f"the header is longer than {MAX_RECORD_BYTES >> 20} MiB")
+        return CsvFile(file, encoding, find_header(text, final=True))
+    except ValueError as error:
+        return CsvFile(file, encoding, None, str(error))
+
+
+class CsvReader:
+    """Reads a CSV file's records into batches of the wanted columns; a column wanted as None is nowhere."""
+
+    def __init__(self, csv: CsvFile, wanted: Sequence[int | None], tally: Tally) -> None:
+        assert csv.header is not None
+        self._csv = csv
+        self._header = csv.header
+        self._wanted = wanted
+        self._tally = tally
+        self._width = len(csv.header.names)
+        self._delimiter = csv.header.delimiter[0] if csv.header.delimiter else None
+        self._strict = csv.encoding.strict
+        separators = csv.header.delimiter + b"\r\n"
+        self._unquoted = re.compile(rb"[^" + re.escape(separators) + rb"]*")
+        self._separates = np.zeros(256, dtype=np.bool_)
+        self._separates[list(separators)] = True
+        self._patience = _LEAST_PATIENCE
+
+    def batches(self) -> Iterator[Batch]:
+        """The parsed records in order; the tally is complete when the last batch has been taken."""
+        rest = b""
+        skip = self._header.end
+        overlong: _OverlongRecord | None = None
+        for part in utf8_blocks(self._csv.file.location, self._csv.encoding):
+            if skip:
+                part, skip = part[skip:], max(0, skip - len(part))
+            if overlong:
+                end = overlong.feed(part)
+                if end is None:
+                    continue
+                part, overlong = part[end:], None
+            block = Block(rest, part)
+            at = yield from self._split(block, final=False)
+            rest = block.raw[at : block.length]
+            if len(rest) > MAX_RECORD_BYTES:
+                self._fail(_TOO_LONG)
+                overlong = _OverlongRecord(self._separates)
+                overlong.feed(rest)
+                rest = b""
+        if rest:
+            yield from self._split(Block(rest), final=True)
+
+    def _fail(self, why: str) -> None:
+        self._tally.attempted += 1
+        self._tally.failed(self._tally.attempted, why)
+
+    def _split(self, block: Block, *, final: bool) -> Generator[Batch, None, int]:
+        """The complete records of a block; returns where the incomplete one begins."""
+        at = 0
+        while at < block.length:
+            at, irregular, batch = self._regular(block, at, final=final)
+            if batch:
+                yield batch
+            if not irregular:
+                self._patience = max(_LEAST_PATIENCE, self._patience // 2)
+                break
+            at, complete, batch = self._plain(block, at, self._patience, final=final)
+            self._patience = min(_MOST_PATIENCE, self._patience * 2)
+            if batch:
+                yield batch
+            if not complete:
+                break
+        return at
+
+    def _regular(self, block: Block, at: int, *, final: bool) -> tuple[int, bool, Batch | None]:
+        """The records before the first irregular quote: where they end, whether there is one, and the records."""
+        data = block.bytes[at : block.length]
+        size = len(data)
+        structural = data == _LF
+        structural |= data == _CR
+        if self._delimiter is not None:
+            structural |= data == self._delimiter
+        positions = np.flatnonzero(structural)
+        quotes = _Quotes(data, self._separates, final=final)
+        if quotes.positions.size:
+            positions = quotes.outside(positions)
+        is_end = (
+            data[positions] != self._delimiter if self._delimiter is not None else np.ones(len(positions), np.bool_)
+        )
+        ends = np.flatnonzero(is_end)
+        irregular = quotes.irregular is not None
+        if quotes.irregular is not None:
+            ends = ends[: np.searchsorted(positions[ends], quotes.irregular)]
+        elif final and not quotes.open and size and (not ends.size or positions[ends[-1]] != size - 1):
+            positions = np.append(positions, size)  # the last line needs no end
+            ends = np.append(ends, len(positions) - 1)
+        batch = None
+        consumed = 0
+        if ends.size:
+            positions = positions[: ends[-1] + 1]
+            consumed = int(positions[-1]) + 1
+            batch = self._gather(block, at, positions, ends, quotes)
+        if final and not irregular:
+            if quotes.open:
+                self._fail(_OPEN_QUOTE)
+            return block.length, False, batch
+        return min(at + consumed, block.length), irregular, batch
+
+    def _gather(self, block: Block, at: int, positions: Positions, ends: Positions, quotes: _Quotes) -> Batch | None:
+        """The cells of complete lines: `positions` end their fields, `ends` are the indexes of those that end lines."""
+        line_ends = positions[ends]
+        line_starts = np.empty_like(line_ends)
+        line_starts[0] = 0
+        np.add(line_ends[:-1], 1, out=line_starts[1:])
+        fields = np.diff(ends, prepend=-1)
+        blank = self._blank(block, at, line_starts, line_ends, fields)
+        good = fields == self._width
+        good &= ~blank
+        undecodable = self._undecodable(block, at, line_ends)
+        if undecodable is not None:
+            good &= ~undecodable
+        attempted = ~blank
+        ordinals: Positions = np.cumsum(attempted, dtype=np.int64)
+        ordinals += self._tally.attempted
+        self._tally.attempted = int(ordinals[-1])
+        failed = np.flatnonzero(attempted & ~good)
+        for line in failed[:MAX_FAILURES]:
+            why = _UNDECODABLE if undecodable is not None and undecodable[line] else _SURPLUS
+            self._tally.failed(int(ordinals[line]), why)
+        starts = np.empty_like(positions)
+        starts[0] = 0
+        np.add(positions[:-1], 1, out=starts[1:])
+        lengths = positions - starts
+        quoted, doubled = quotes.fields(positions)
+        if quoted is not None:
+            starts += quoted
+            lengths -= quoted * np.int64(2)
+        starts += at
+        if not good.all():
+            kept = np.repeat(good, fields)
+            starts, lengths, ordinals = starts[kept], lengths[kept], ordinals[good]
+            doubled = doubled[kept] if doubled is not None else None
+        records = len(ordinals)
+        if not records:
+            return None
+        self._tally.records += records
+        shape = (records, self._width)
+        begins = starts.astype(np.int32).reshape(shape)
+        sizes = lengths.astype(np.int32).reshape(shape)
+        cells = doubled.reshape(shape) if doubled is not None else None
+        columns = [
+            pa.nulls(records, pa.string_view())
+            if column is None
+            else _column(block, begins[:, column], sizes[:, column], None if cells is None else cells[:, column])
+            for column in self._wanted
+        ]
+        return Batch(ordinals, columns, int(positions[-1]) + 1)
+
+    def _blank(self, block: Block, at: int, starts: Positions, ends: Positions, fields: Positions) -> Mask:
+        """Which lines are no records: without delimiter, and nothing but trimmed characters."""
+        blank: Mask = fields == 1
+        single = np.flatnonzero(blank)
+        if not single.size:
+            return blank
+        filled = single[starts[single] < ends[single]]
+        suspect = _BLANK_STARTS[block.bytes[starts[filled] + at]]
+        blank[filled] = False
+        for line in filled[suspect]:
+            blank[line] = is_blank(block.raw[at + starts[line] : at + ends[line]])
+        return blank
+
+    def _undecodable(self, block: Block, at: int, line_ends: Positions) -> Mask | None:
+        """Which lines hold an undecodable byte; None where none does."""
+        if self._strict:
+            return None
+        text = memoryview(block.raw)[at : at + int(line_ends[-1])]
+        if is_utf8(text):
+            return None
+        wrong = np.zeros(len(line_ends), dtype=np.bool_)
+        begin = 0
+        while True:
+            try:
+                codecs.utf_8_decode(text[begin:], "strict", True)
+            except UnicodeDecodeError as error:
+                line = int(np.searchsorted(line_ends, begin + error.start))
+                wrong[line] = True
+                begin = int(line_ends[line]) + 1
+                continue
+            return wrong
+
+    def _plain(self, block: Block, at: int, most: int, *, final: bool) -> tuple[int, bool, Batch | None]:
+        """At most `most` records by the state machine: where they end, whether all were complete, and they."""
+        begin = at
+        ordinals: list[int] = []
+        rows: list[list[bytes]] = []
+        complete = True
+        while most and at < block.length:
+            record = self._record(block.raw, at, block.length, final=final)
+            if record is None:
+                complete = False
+                break
+            following, line_end, fields, why = record
+            line = block.raw[at:line_end]
+            at = following
+            if len(fields) == 1 and why is None and is_blank(line):
+                continue
+            most -= 1
+            if why is None and len(fields) != self._width:
+                why = _SURPLUS
+            if not self._strict and not is_utf8(line):
+                why = _UNDECODABLE
+            if why is not None:
+                self._fail(why)
+                continue
+            self._tally.attempted += 1
+            ordinals.append(self._tally.attempted)
+            rows.append(fields)
+        if not rows:
+            return at, complete, None
+        self._tally.records += len(rows)
+        columns = [
+            pa.nulls(len(rows), pa.string_view()) if column is None else nullable_view_array([r[column] for r in rows])
+            for column in self._wanted
+        ]
+        return at, complete, Batch(np.array(ordinals, dtype=np.int64), columns, at - begin)
+
+    def _record(self, raw: bytes, at: int, end: int, *, final: bool) -> tuple[int, int, list[bytes], str | None] | None:
+        """One record: where the next begins, where its line ends, its fields, and why it fails; None if incomplete."""
+        fields: list[bytes] = []
+        why = None
+        while True:
+            if at < end and raw[at] == _QUOTE:
+                closing = closing_quote(raw, at + 1, end)
+                if closing is None:
+                    return (end, end, fields, _OPEN_QUOTE) if final else None
+                fields.append(raw[at + 1 : closing].replace(b'""', b'"'))
+                at = closing + 1
+                if at < end and not self._separates[raw[at]]:
+                    why = _AFTER_QUOTE
+                    at = self._end_of_unquoted(raw, at, end)
+            else:
+                start, at = at, self._end_of_unquoted(raw, at, end)
+                fields.append(raw[start:at])
+            if at >= end:
+                return (end, end, fields, why) if final else None
+            if raw[at] != self._delimiter:
+                return at + 1, at, fields, why
+            at += 1
+
+    def _end_of_unquoted(self, raw: bytes, at: int, end: int) -> int:
+        match = self._unquoted.match(raw, at, end)
+        assert match is not None  # the pattern also matches nothing
+        return match.end()
+
+
+class _Quotes:
+    """The quotes of a block, read as opening and closing in turn, as far as that is proved right.
+
+    By induction from the block's start: before an opening quote all is balanced, so a separator in front of it lies
+    outside quotes; a closing quote is followed by a separator, or by the second of a doubled quote.
+    `irregular` is the position of the first quote that breaks this, `open` whether the last one is never closed.
+    """
+
+    def __init__(self, data: npt.NDArray[np.uint8], separates: Mask, *, final: bool) -> None:
+        self.positions = np.flatnonzero(data == _QUOTE)
+        self.irregular: int | None = None
+        self.open = bool(self.positions.size & 1)
+        if not self.positions.size:
+            return
+        self._opening, self._closing = self.positions[0::2], self.positions[1::2]
+        before = data[self._opening - 1]
+        if self._opening[0] == 0:
+            before[0] = _LF
+        self._doubled = before == _QUOTE
+        wrong = self._opening[~(separates[before] | self._doubled)]
+        after = data[np.minimum(self._closing + 1, len(data) - 1)]
+        if self._closing.size and self._closing[-1] == len(data) - 1:
+            after[-1] = _LF  # at the end of a block that is not the last, the record is incomplete in any case
+        wrong_after = self._closing[~(separates[after] | (after == _QUOTE))]
+        firsts = [int(found[0]) for found in (wrong, wrong_after) if found.size]
+        self.irregular = min(firsts) if firsts else None
+
+    def outside(self, positions: Positions) -> Positions:
+        """Those of the positions that do not lie within quotes."""
+        low = np.searchsorted(positions, self._opening)
+        high = np.full(len(low), len(positions))
+        high[: len(self._closing)] = np.searchsorted(positions, self._closing)
+        holding = high > low
+        if not holding.any():
+            return positions
+        depth = np.zeros(len(positions) + 1, dtype=np.int8)
+        depth[low[holding]] += 1
+        depth[high[holding]] -= 1
+        np.cumsum(depth, out=depth)
+        kept: Positions = positions[depth[:-1] == 0]
+        return kept
+
+    def fields(self, positions: Positions) -> tuple[Mask | None, Mask | None]:
+        """Which of the fields that end at `positions` are quoted, and which hold doubled quotes; None for none."""
+        if not self.positions.size:
+            return None, None
+        opening = self._opening[: np.searchsorted(self._opening, positions[-1])]
+        if not opening.size:
+            return None, None
+        doubled = self._doubled[: len(opening)]
+        quoted = np.zeros(len(positions), dtype=np.bool_)
+        quoted[np.searchsorted(positions, opening[~doubled])] = True
+        if not doubled.any():
+            return quoted, None
+        holds_doubled = np.zeros(len(positions), dtype=np.bool_)
+        holds_doubled[np.searchsorted(positions, opening[doubled])] = True
+        return quoted, holds_doubled
+
+
+def _column(
+    block: Block,
+    starts: npt.NDArray[np.int32],
+    lengths: npt.NDArray[np.int32],
+    doubled: Mask | None,
+) -> pa.Array:
+    """One column of a block as an array of strings, doubled quotes undone."""
+    words = block.views(starts, lengths)
+    rows = np.flatnonzero(doubled) if doubled is not None else ()
+    if not len(rows):
+        return view_array(words, block.buffer)
+    cells = [block.raw[starts[row] : starts[row] + lengths[row]].replace(b'""', b'"') for row in rows]
+    undone = Block(*cells)
+    new_lengths = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells))
+    new_starts = np.cumsum(new_lengths, dtype=np.int32) - new_lengths
+    new_words = undone.views(new_starts, new_lengths)
+    new_words[new_lengths > 12, 2] = 1  # the second buffer
+    words[rows] = new_words
+    return view_array(words, block.buffer, undone.buffer)
+
+
+class _OverlongRecord:
+    """Finds the end of a record that is too long to be held: the quote-aware state between blocks, and nothing else."""
+
+    _FIELD_START, _UNQUOTED, _QUOTED, _AFTER_QUOTE = range(4)
+
+    def __init__(self, separates: Mask) -> None:
+        separators = bytes(np.flatnonzero(separates).astype(np.uint8))
+        self._separator = re.compile(rb"[" + re.escape(separators) + rb"]")
+        self._state = self._FIELD_START
+
+    def feed(self, part: bytes) -> int | None:
+        """Read on; where the next record begins in `part`, or None when the record goes on."""
+        at = 0
+        while at < len(part):
+            if self._state == self._FIELD_START:
+                quoted = part[at] == _QUOTE
+                self._state = self._QUOTED if quoted else self._UNQUOTED
+                at += quoted
+            elif self._state == self._UNQUOTED:
+                separator = self._separator.search(part, at)
+                if separator is None:
+                    return None
+                at = separator.end()
+                if separator.group() in (b"\r", b"\n"):
+                    return at
+                self._state = self._FIELD_START
+            elif self._state == self._QUOTED:
+                quote = part.find(b'"', at)
+                if quote < 0:
+                    return None
+                at = quote + 1
+                self._state = self._AFTER_QUOTE
+            else:
+                doubled = part[at] == _QUOTE
+                self._state = self._QUOTED if doubled else self._UNQUOTED
+                at += doubled
+        return None

@@ -1,0 +1,144 @@
+"""The header record of a CSV file: its delimiter and the names of its columns."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jiebang.declaration import TRIMMED
+
+DELIMITERS = (b",", b"\t", b";", b"|")
+
+_LINE_END = re.compile(rb"[\r\n]")
+_OUTSIDE = re.compile(rb'[",\t;|\r\n]')
+_BLANKS = TRIMMED.encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record of a CSV file.
+
+    `delimiter` is one byte, or empty where nothing separates; `names` are as columns are called (NFC, trimmed, repeats
+    numbered); `end` is where the data begins, in bytes from the start of the text.
+    """
+
+    delimiter: bytes
+    names: tuple[str, ...]
+    end: int
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a line holds nothing but trimmed characters."""
+    if len(line) > 4096:
+        line = line.lstrip(b" \t\r\n")
+    return not line.strip(b" \t\r\n") or not line.decode("utf-8", "replace").strip(TRIMMED)
+
+
+def column_names(raw: Iterable[str]) -> tuple[str, ...]:
+    """Names in NFC; a repeated one gets the first free of `#2`, `#3`, …"""
+    names: list[str] = []
+    wanted = [unicodedata.normalize("NFC", name) for name in raw]
+    taken = set(wanted)
+    seen: set[str] = set()
+    following: dict[str, int] = {}
+    for name in wanted:
+        unique = name
+        if name in seen:
+            number = following.get(name, 2)
+            while (unique := f"{name}#{number}") in taken:
+                number += 1
+            following[name] = number + 1
+            taken.add(unique)
+        seen.add(unique)
+        names.append(unique)
+    return tuple(names)
+
+
+def find_header(text: bytes, *, final: bool) -> Header | None:
+    """The header of a CSV text, or None when more of the text is needed (or, with `final`, when there is none).
+
+    Raises ValueError, with a sentence, when the first record cannot be a header.
+    """
+    at = 0
+    while True:
+        end = _LINE_END.search(text, at)
+        line = text[at : end.start()] if end else text[at:]
+        if not is_blank(line):
+            break
+        if end is None:
+            return None
+        at = end.end()
+    counted = _count_delimiters(text, at, final=final)
+    if counted is None:
+        return None
+    counts, end_of_record = counted
+    delimiter = max(DELIMITERS, key=lambda candidate: counts[candidate])
+    if not counts[delimiter]:
+        delimiter = b""
+    fields = _fields(text[at:end_of_record], delimiter)
+    try:
+        names = [field.decode("utf-8").strip(TRIMMED) for field in fields]
+    except UnicodeDecodeError:
+        raise ValueError("the header holds an undecodable byte") from None
+    return Header(delimiter, column_names(names), end_of_record)
+
+
+def _count_delimiters(text: bytes, at: int, *, final: bool) -> tuple[dict[bytes, int], int] | None:
+    """How often each delimiter occurs outside quotes in the record at `at`, and where the record ends."""
+    counts = dict.fromkeys(DELIMITERS, 0)
+    field_start = at
+    while True:
+        found = _OUTSIDE.search(text, at)
+        if found is None:
+            return (counts, len(text)) if final else None
+        at = found.end()
+        char = found.group()
+        if char == b'"':
+            if found.start() != field_start:
+                continue  # a quote inside a field is literal
+            closing = closing_quote(text, at)
+            if closing is None or (closing + 1 == len(text) and not final):
+                if final:
+                    raise ValueError("a quote in the header is never closed")
+                return None
+            at = closing + 1
+        elif char in counts:
+            counts[char] += 1
+            field_start = at
+        else:
+            return counts, found.start()
+
+
+def closing_quote(text: bytes, at: int, end: int | None = None) -> int | None:
+    """Where the quoted field whose text begins at `at` closes, skipping doubled quotes; None if it does not."""
+    while True:
+        quote = text.find(b'"', at, end)
+        if quote < 0:
+            return None
+        if text[quote + 1 : quote + 2] != b'"':
+            return quote
+        at = quote + 2
+
+
+def _fields(record: bytes, delimiter: bytes) -> Sequence[bytes]:
+    fields = []
+    at = 0
+    while True:
+        if record[at : at + 1] == b'"':
+            closing = closing_quote(record, at + 1)
+            if closing is None:
+                raise ValueError("a quote in the header is never closed")
+            fields.append(record[at + 1 : closing].replace(b'""', b'"'))
+            at = closing + 1
+            if at < len(record) and (not delimiter or record[at : at + 1] != delimiter):
+                raise ValueError("text follows a closing quote in the header")
+        else:
+            end = record.find(delimiter, at) if delimiter else len(record)
+            end = len(record) if end < 0 else end
+            fields.append(record[at:end])
+            at = end
+        if at >= len(record):
+            return fields
+        at += 1  # the delimiter
