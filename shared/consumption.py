@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -30,6 +30,13 @@ COMMIT_EVERY = 0.1
 LONGEST_HANDLING = timedelta(minutes=4).total_seconds()
 
 
+class Subscriber(Protocol):
+    """FastStream's subscriber, as far as it is used here."""
+
+    consumer: AIOKafkaConsumer | None
+    running: bool
+
+
 def partition_of(record: Record) -> TopicPartition:
     """The partition that a record is in."""
     return TopicPartition(record.topic, record.partition)
@@ -48,7 +55,8 @@ class Consumption:
         self.handler = handler
         self.outcomes = outcomes
         self.halted = False
-        self.consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
+        self.closed = False
+        self._subscriber: Subscriber | None = None
         self._attempts: dict[TopicPartition, tuple[int, int]] = {}
         self._waits: dict[TopicPartition, tuple[int, int]] = {}
         self._finished: dict[TopicPartition, int] = {}
@@ -61,6 +69,14 @@ class Consumption:
         self._last_record_at = 0.0
         self._last_end = time.monotonic()
         metrics.STREAM_HALTED.labels(name).set(0)
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Name FastStream's subscriber that reads for this consumption."""
+        self._subscriber = subscriber
+
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The consumer that reads now, or None."""
+        return None if self._subscriber is None else self._subscriber.consumer
 
     # --- the handling of one record, told by the failure policy
 
@@ -115,7 +131,7 @@ class Consumption:
     def _resume(self, partition: TopicPartition) -> None:
         self._resumptions.pop(partition, None)
         consumer = self.consumer()
-        if not self.halted and consumer is not None and partition in consumer.assignment():
+        if not (self.halted or self.closed) and consumer is not None and partition in consumer.assignment():
             consumer.resume(partition)
 
     # --- offsets, told by FastStream's acknowledgement
@@ -197,9 +213,18 @@ class Consumption:
         """What aiokafka tells about partitions that come and go."""
         return _Rebalance(self)
 
-    def running(self) -> bool:
-        """True while the consumer has joined its group and is not halted."""
-        return self.consumer() is not None and not self.halted
+    def not_running(self) -> str | None:
+        """Why nothing is read, or None."""
+        if self.closed:
+            return "closed"
+        running = self._subscriber is not None and self._subscriber.running
+        return None if running else "not started"
+
+    def close(self) -> None:
+        """Take no new record; the one being handled is finished."""
+        self.closed = True
+        if self._subscriber is not None:
+            self._subscriber.running = False
 
     def stalled(self, seconds: float) -> str | None:
         """What has not moved for `seconds`, or None: a stuck handler, or a partition that nobody polls."""

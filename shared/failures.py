@@ -135,6 +135,10 @@ class FailurePolicy:
         """The consumption of a topic (by its full name)."""
         return self._consumptions[topic]
 
+    def consumptions(self) -> tuple[Consumption, ...]:
+        """Every stream in charge."""
+        return tuple(self._consumptions.values())
+
     def __call__(self, msg: Record, *, context: Any) -> Handling:
         """The middleware around the handling of one record (FastStream's protocol)."""
         return Handling(msg, context=context, policy=self, consumption=self._consumptions[msg.topic])

@@ -134,7 +134,7 @@ def create_broker(settings: Settings, policy: FailurePolicy) -> KafkaBroker:
         codec=EventCodec(),
         middlewares=(cast(Any, policy),),
         apply_types=False,
-        logger=logging.getLogger("faststream"),
+        logger=logging.getLogger("jiebang.faststream"),
         log_level=logging.DEBUG,
     )
 
@@ -164,7 +164,7 @@ def stream(
             fetch_max_wait_ms=500,
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
         )
-        consumption.consumer = lambda: subscriber.consumer if subscriber.running else None
+        consumption.attach(cast(Any, subscriber))
 
         async def handle(event: Any) -> None:
             await handler(event)

@@ -14,7 +14,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 __all__ = ["bind_contextvars", "bound_contextvars", "clear_contextvars", "configure", "get_logger"]
 
 # Libraries that speak of every poll and every record at INFO.
-_QUIET = ("aiokafka", "faststream", "uvicorn.access", "pymongo", "opentelemetry", "httpx", "asyncio")
+_QUIET = ("aiokafka", "jiebang.faststream", "uvicorn", "pymongo", "opentelemetry", "httpx", "asyncio")
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

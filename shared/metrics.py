@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -60,6 +64,13 @@ SUBSCRIPTIONS_DISABLED = Gauge("subscriptions_disabled", "Subscriptions that are
 EVENT_LOOP_LAG = Histogram(
     "event_loop_lag_seconds", "How late the event loop wakes a sleeper.", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
 )
+
+
+@contextmanager
+def timer() -> Iterator[Callable[[], float]]:
+    """Measure a block: yields a function that gives the seconds since it began."""
+    begun = time.perf_counter()
+    yield lambda: time.perf_counter() - begun
 
 
 def exposition() -> bytes:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from shared import metrics
 from shared.failures import DependencyDown, TransientError
 from shared.logs import get_logger
+from shared.objects import StorageFull
 
 log = get_logger(__name__)
 
@@ -139,7 +140,23 @@ def install(app: FastAPI) -> None:
         metrics.PLATFORM_FAULTS.labels(route_of(request)).inc()
         return platform_fault().response()
 
+    async def full(_request: Request, _error: Exception) -> JSONResponse:
+        return Problem(
+            507,
+            "storage_full",
+            "The platform has no room left for this.",
+            "Nothing was kept. Operators know; try again later.",
+            fault=Fault.PLATFORM,
+            retry_after=timedelta(minutes=1),
+        ).response()
+
+    async def not_text(_request: Request, _error: Exception) -> JSONResponse:
+        # A lone surrogate passes through JSON and fails wherever it is stored or answered.
+        return Problem(422, "invalid_text", "A text holds half a character.", "Send valid Unicode.").response()
+
     app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(StorageFull, full)
+    app.add_exception_handler(UnicodeEncodeError, not_text)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(DependencyDown, dependency)
