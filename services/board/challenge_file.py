@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from jiebang.declaration import Declaration
 from jiebang.document import KeyPath, refuse_unknown_keys
 from jiebang.errors import DeclarationError
+from jiebang.rubric import Rubric
 from services.board.challenge import Terms
+from services.board.wording import read_mapping, read_text, shown, wrong
 from shared.contracts.board import Limits, Phase, Quota, Visibility
 
 SECTORS = (
@@ -30,7 +32,6 @@ SECTORS = (
     "low_altitude",
     "industrial_internet",
 )
-LANGUAGES = ("zh", "en")
 FORMATS = ("csv", "jsonl", "parquet")
 MOST_BYTES = 20 * 1024**3
 DEFAULT_BYTES = 10 * 1024**3
@@ -44,7 +45,6 @@ _PHASE_KEYS = ("name", "starts_at", "ends_at", "leaderboard")
 _PHASE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _OWNER = re.compile(r"[a-z]{2,8}_[0-9a-hjkmnp-tv-z]{26}")
 _WHOLE = re.compile(r"[0-9]{1,15}")
-_CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
 def read_terms(data: Any, *, sponsor: str) -> Terms:
@@ -52,11 +52,11 @@ def read_terms(data: Any, *, sponsor: str) -> Terms:
 
     Raises DeclarationError with a stable `code`, the `path` of keys to the mistake, and what to write instead.
     """
-    own = _mapping(data, ())
+    own = read_mapping(data, ())
     refuse_unknown_keys(own, _KEYS, (), "a challenge")
     for needed in ("title", "sector", "demand", "phases", "quota"):
         if own.get(needed) is None:
-            raise _wrong((), f"A challenge needs `{needed}`.", f"Add `{needed}:` to it.", missing=needed)
+            raise wrong((), f"A challenge needs `{needed}`.", f"Add `{needed}:` to it.", missing=needed)
     rubric = _rubric(own.get("rubric"))
     return Terms(
         title=read_text(own["title"], ("title",), longest=LONGEST_TITLE),
@@ -74,41 +74,11 @@ def read_terms(data: Any, *, sponsor: str) -> Terms:
     )
 
 
-def read_text(value: Any, path: KeyPath, *, longest: int) -> dict[str, str]:
-    """A text in Chinese, English or both: `{zh, en}`, or one plain text whose language is plain to see."""
-    if isinstance(value, str):
-        value = {"zh" if _CHINESE.search(value) else "en": value}
-    texts = _mapping(value, path)
-    refuse_unknown_keys(texts, LANGUAGES, path, "a text in two languages")
-    read = {}
-    for language, text in texts.items():
-        if text is None:
-            continue
-        read[language] = read_line(text, (*path, language), longest=longest)
-    if not read:
-        raise _wrong(path, f"`{_shown(path)}` is empty.", "Write it in Chinese (zh), English (en) or both.")
-    return read
-
-
-def read_line(value: Any, path: KeyPath, *, longest: int) -> str:
-    """A text that is there, is not too long, and holds no control characters or lone surrogates."""
-    if not isinstance(value, str):
-        raise _wrong(path, f"`{_shown(path)}` must be text.", "Write it in quotes.")
-    text = value.strip()
-    if not text or len(text) > longest:
-        raise _wrong(
-            path, f"`{_shown(path)}` must have 1 to {longest} characters.", "Shorten it or fill it in.", limit=longest
-        )
-    if any(
-        (ord(character) < 32 and character not in "\n\t") or 0xD800 <= ord(character) < 0xE000 for character in text
-    ):
-        raise _wrong(path, f"`{_shown(path)}` holds control characters.", "Remove them.")
-    return text
+def _summary(value: Any) -> dict[str, str] | None:
+    return None if value is None else read_text(value, ("summary",), longest=LONGEST_SUMMARY)
 
 
 def _rubric(value: Any) -> Rubric:
-    from jiebang.rubric import Rubric
-
     path: KeyPath = ("rubric",)
     try:
         return Rubric.load(value if value is not None else "core-0")
@@ -118,7 +88,7 @@ def _rubric(value: Any) -> Rubric:
 
 def _demand(value: Any) -> dict[str, Any]:
     try:
-        return Declaration.parse(_mapping(value, ("demand",)), closed=True).as_dict()
+        return Declaration.parse(read_mapping(value, ("demand",)), closed=True).as_dict()
     except DeclarationError as error:
         raise _within(error, ("demand",)) from error
 
@@ -133,20 +103,18 @@ def _owner(value: Any, default: str) -> str:
     if value is None:
         return default
     if not isinstance(value, str) or not _OWNER.fullmatch(value):
-        raise _wrong(("sponsor",), "`sponsor` must be the id of a sponsor.", "Leave it out to post as yourself.")
+        raise wrong(("sponsor",), "`sponsor` must be the id of a sponsor.", "Leave it out to post as yourself.")
     return value
 
 
 def _phases(value: Any) -> tuple[Phase, ...]:
     path: KeyPath = ("phases",)
     if not isinstance(value, list) or not 1 <= len(value) <= MOST_PHASES:
-        raise _wrong(
-            path, f"`phases` must be a list of 1 to {MOST_PHASES} phases.", "Write {name, starts_at, ends_at}."
-        )
+        raise wrong(path, f"`phases` must be a list of 1 to {MOST_PHASES} phases.", "Write {name, starts_at, ends_at}.")
     phases = [_phase(entry, (*path, index)) for index, entry in enumerate(value)]
-    for index, (earlier, later) in enumerate(zip(phases, phases[1:], strict=False), start=1):
+    for index, (earlier, later) in enumerate(pairwise(phases), start=1):
         if later.starts_at < earlier.ends_at:
-            raise _wrong(
+            raise wrong(
                 (*path, index, "starts_at"),
                 f"The phase {later.name} starts before {earlier.name} has ended.",
                 "Order the phases by time; they must not overlap.",
@@ -154,21 +122,21 @@ def _phases(value: Any) -> tuple[Phase, ...]:
     names = [phase.name for phase in phases]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise _wrong((*path, index, "name"), f"Two phases are called {name}.", "Give each its own name.")
+            raise wrong((*path, index, "name"), f"Two phases are called {name}.", "Give each its own name.")
     return tuple(phases)
 
 
 def _phase(value: Any, path: KeyPath) -> Phase:
-    own = _mapping(value, path)
+    own = read_mapping(value, path)
     refuse_unknown_keys(own, _PHASE_KEYS, path, "a phase")
     name = own.get("name")
     if not isinstance(name, str) or not _PHASE_NAME.fullmatch(name):
-        raise _wrong(
+        raise wrong(
             (*path, "name"), "A phase needs a `name` of small letters.", "Write preliminary, semi-final or final."
         )
     starts_at, ends_at = (_moment(own.get(key), (*path, key)) for key in ("starts_at", "ends_at"))
     if ends_at <= starts_at:
-        raise _wrong((*path, "ends_at"), f"The phase {name} ends before it starts.", "Give it a later end.")
+        raise wrong((*path, "ends_at"), f"The phase {name} ends before it starts.", "Give it a later end.")
     leaderboard = own.get("leaderboard")
     return Phase(
         name=name,
@@ -189,33 +157,33 @@ def _moment(value: Any, path: KeyPath) -> datetime:
             raise ValueError(value)
         return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise _wrong(
+        raise wrong(
             path,
-            f"`{_shown(path)}` must be a moment with its offset.",
+            f"`{shown(path)}` must be a moment with its offset.",
             "Write it as 2026-03-01T00:00:00+08:00.",
             received=str(value)[:64],
         ) from error
 
 
 def _quota(value: Any) -> Quota:
-    own = _mapping(value, ("quota",))
+    own = read_mapping(value, ("quota",))
     refuse_unknown_keys(own, ("per_day", "total"), ("quota",), "a quota")
     per_day, total = (_whole(own.get(key), ("quota", key), most=MOST_ATTEMPTS) for key in ("per_day", "total"))
     if per_day > total:
-        raise _wrong(("quota", "per_day"), "A team has more attempts a day than in all.", "Raise `total`.")
+        raise wrong(("quota", "per_day"), "A team has more attempts a day than in all.", "Raise `total`.")
     return Quota(per_day=per_day, total=total)
 
 
 def _limits(value: Any) -> Limits:
     path: KeyPath = ("limits",)
-    own = {} if value is None else _mapping(value, path)
+    own = {} if value is None else read_mapping(value, path)
     refuse_unknown_keys(own, ("bytes", "formats"), path, "limits")
     most = DEFAULT_BYTES if own.get("bytes") is None else _whole(own["bytes"], (*path, "bytes"), most=MOST_BYTES)
     formats = own.get("formats")
     if formats is None:
         return Limits(bytes=most, formats=FORMATS)
     if not isinstance(formats, list) or not formats:
-        raise _wrong((*path, "formats"), "`formats` must be a list.", f"Choose from {', '.join(FORMATS)}.")
+        raise wrong((*path, "formats"), "`formats` must be a list.", f"Choose from {', '.join(FORMATS)}.")
     chosen = {_choice(entry, (*path, "formats", index), FORMATS) for index, entry in enumerate(formats)}
     return Limits(bytes=most, formats=tuple(name for name in FORMATS if name in chosen))
 
@@ -223,35 +191,20 @@ def _limits(value: Any) -> Limits:
 def _whole(value: Any, path: KeyPath, *, most: int) -> int:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
-        raise _wrong(path, f"`{_shown(path)}` must be a whole number from 1 to {most}.", "Write it in digits.")
+        raise wrong(path, f"`{shown(path)}` must be a whole number from 1 to {most}.", "Write it in digits.")
     return int(text)
 
 
 def _choice(value: Any, path: KeyPath, known: tuple[str, ...]) -> str:
     if not isinstance(value, str):
-        raise _wrong(path, f"`{_shown(path)}` must be one word.", f"Choose from {', '.join(known)}.")
+        raise wrong(path, f"`{shown(path)}` must be one word.", f"Choose from {', '.join(known)}.")
     if value not in known:
         nearest = difflib.get_close_matches(value.lower()[:64], known, n=1, cutoff=0.5)
         hint = f"Did you mean `{nearest[0]}`? " if nearest else ""
-        raise _wrong(
+        raise wrong(
             path,
-            f"`{value[:64]}` is not known for `{_shown(path)}`.",
+            f"`{value[:64]}` is not known for `{shown(path)}`.",
             f"{hint}Choose from {', '.join(known)}.",
             nearest=nearest[0] if nearest else None,
         )
     return value
-
-
-def _mapping(value: Any, path: KeyPath) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        where = f"`{_shown(path)}`" if path else "A challenge"
-        raise _wrong(path, f"{where} must be a mapping of keys to values.", "Write `key: value` under it.")
-    return {str(key): entry for key, entry in value.items()}
-
-
-def _wrong(path: KeyPath, title: str, detail: str, **facts: Any) -> DeclarationError:
-    return DeclarationError("wrong_value", title, detail, path=list(path), **facts)
-
-
-def _shown(path: KeyPath) -> str:
-    return ".".join(str(part) for part in path)

@@ -15,7 +15,7 @@ from shared.ids import Ids
 from shared.mongo import AggregateExists, AggregateMissing, Aggregates, Database, database_now, translated
 from shared.outbox import Relay
 
-SOURCE = "/board"
+SOURCE = "/jiebang/board"
 
 State = TypeVar("State")
 Change = Callable[[State], tuple[State, Sequence[Fact]]]
