@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from jiebang.sandbox import OutcomeStatus
+from shared.contracts.board import ChallengeAmended, ChallengePublished
 from shared.contracts.envelope import Fact
 from shared.contracts.intake import SubmissionAccepted
 from shared.contracts.scoring import ScoreCompleted, ScoreFailed
@@ -25,6 +26,23 @@ _MOST_DIMENSIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What one version of a challenge says about judging: whose it is, what data it demands, and the rubric."""
+
+    challenge: str
+    version: int
+    sponsor: str
+    demand: Mapping[str, Any]
+    rubric: Mapping[str, Any]
+    rubric_digest: str
+
+    @classmethod
+    def of(cls, fact: ChallengePublished | ChallengeAmended) -> Terms:
+        """The part of an announced challenge that is kept."""
+        return cls(fact.challenge, fact.version, fact.sponsor, fact.demand, fact.rubric, fact.rubric_digest)
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What is to be scored, and under which rubric: the payload of a job."""
 
@@ -33,24 +51,26 @@ class Assignment:
     challenge_version: int
     phase: str
     team: str
+    sponsor: str
     upload: str
     received_at: datetime
     dataset_digest: str
     rubric_digest: str
 
     @classmethod
-    def of(cls, fact: SubmissionAccepted, rubric_digest: str) -> Assignment:
-        """The assignment that an accepted submission makes under the rubric of its challenge's version."""
+    def of(cls, fact: SubmissionAccepted, terms: Terms) -> Assignment:
+        """The assignment that an accepted submission makes under the terms of its challenge's version."""
         return cls(
             submission=fact.submission,
             challenge=fact.challenge,
             challenge_version=fact.challenge_version,
             phase=fact.phase,
             team=fact.team,
+            sponsor=terms.sponsor,
             upload=fact.upload,
             received_at=fact.received_at,
             dataset_digest=fact.dataset_digest,
-            rubric_digest=rubric_digest,
+            rubric_digest=terms.rubric_digest,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jiebang.sandbox import OutcomeStatus
-from services.scoring.score import Assignment, Next, ReportRefused, Score, ScoreState, after, code_of, verdict
+from services.scoring.score import Assignment, Next, ReportRefused, Score, ScoreState, Terms, after, code_of, verdict
 from shared.contracts.intake import SubmissionAccepted
 from shared.contracts.scoring import ScoreCompleted, ScoreFailed
 
@@ -30,7 +31,8 @@ ACCEPTED = SubmissionAccepted(
     dataset_digest=DATASET,
     files=1,
 )
-ASSIGNMENT = Assignment.of(ACCEPTED, RUBRIC)
+TERMS = Terms("chl_1", 2, "spn_1", {"label": "species"}, {"id": "core-0"}, RUBRIC)
+ASSIGNMENT = Assignment.of(ACCEPTED, TERMS)
 
 
 def report(**changes: Any) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def report(**changes: Any) -> dict[str, Any]:
 
 def test_an_accepted_submission_makes_one_assignment_per_rubric() -> None:
     assert ASSIGNMENT.id == f"sub_1:{RUBRIC}"
-    assert Assignment.of(ACCEPTED, "f" * 64).id != ASSIGNMENT.id
+    assert Assignment.of(ACCEPTED, replace(TERMS, rubric_digest="f" * 64)).id != ASSIGNMENT.id
     assert ASSIGNMENT.report_key("report.json") == f"reports/sub_1/{RUBRIC}/report.json"
 
 
