@@ -16,7 +16,9 @@ PURE = {
     *(f"services/{name}.py" for name in ("notify/subscription", "notify/delivery", "notify/retries")),
     "services/ranking/ranking_rules.py",
     "services/ranking/projection.py",
-    "services/scoring/score_job.py",
+    "services/ranking/leaderboard.py",
+    "services/ranking/challenge.py",
+    "services/scoring/score.py",
 }
 """Files that hold rules alone: no framework, no clock, no ids of their own."""
 
