@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,20 @@ def pytest_report_header() -> str:
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Random choices of one test, the same for the same seed of the run and name of the test."""
     return random.Random(f"{SEED} {request.node.name}")
+
+
+_SEED = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what chance was: with the seed a run can be repeated."""
+    terminalreporter.write_line(f"seed {_SEED} (repeat with TEST_SEED={_SEED})")
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Where all chance in the tests of this run begins."""
+    return _SEED
 
 
 @pytest.fixture(scope="session")
