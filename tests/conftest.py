@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,28 +19,15 @@ from deploy.local.mongo import MongoServer
 SEED = int(os.environ.get("TEST_SEED") or secrets.randbits(32))
 
 
-def pytest_report_header() -> str:
-    return f"seed: {SEED} (TEST_SEED={SEED} repeats this run's random choices)"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what chance was, in quiet runs too: with the seed a run can be repeated."""
+    terminalreporter.write_line(f"seed {SEED} (TEST_SEED={SEED} repeats this run's random choices)")
 
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Random choices of one test, the same for the same seed of the run and name of the test."""
     return random.Random(f"{SEED} {request.node.name}")
-
-
-_SEED = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what chance was: with the seed a run can be repeated."""
-    terminalreporter.write_line(f"seed {_SEED} (repeat with TEST_SEED={_SEED})")
-
-
-@pytest.fixture(scope="session")
-def seed() -> int:
-    """Where all chance in the tests of this run begins."""
-    return _SEED
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ class Competition:
 
     platform: Platform
     keys: dict[str, str]
-    seed: int
+    rng: random.Random
     patience: float = 120.0
     challenge: str = ""
     teams: list[Team] = field(default_factory=list)
@@ -55,7 +55,6 @@ class Competition:
     """Answers that made the client try again, by code: what the fault looked like from outside."""
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
         self._http = httpx.AsyncClient(
             base_url=self.platform.url, timeout=httpx.Timeout(15, connect=5), trust_env=False
         )
@@ -151,9 +150,9 @@ class Competition:
         """A small table of its own: some cells missing, some rows twice, so that totals differ."""
         rows = ["station,reading,visits,grade"]
         for index in range(20):
-            reading = "" if self._random.random() < 0.15 else f"{self._random.uniform(-20, 40):.2f}"
-            rows.append(f"S{index},{reading},{self._random.randrange(500)},{self._random.choice('abc')}")
-        rows += self._random.sample(rows[1:], self._random.randrange(3))
+            reading = "" if self.rng.random() < 0.15 else f"{self.rng.uniform(-20, 40):.2f}"
+            rows.append(f"S{index},{reading},{self.rng.randrange(500)},{self.rng.choice('abc')}")
+        rows += self.rng.sample(rows[1:], self.rng.randrange(3))
         return ("\n".join(rows) + "\n").encode()
 
     async def upload(self, team: Team, body: bytes, filename: str = "readings.csv") -> str:
@@ -217,7 +216,7 @@ class Competition:
             if len(ends) == len(self.receipts):
                 return Counter(ends.values())
             left = sorted(self.receipts.keys() - ends.keys())
-            assert time.monotonic() < deadline, f"seed {self.seed}: without an end after {within} s: {left[:10]}"
+            assert time.monotonic() < deadline, f"without an end after {within} s: {left[:10]}"
             await asyncio.sleep(0.3)
 
     async def leaderboard(self) -> dict[str, Any]:

@@ -20,8 +20,8 @@ SERVICES = [row.name for row in SERVICE_PROCESSES]
 
 
 @pytest.fixture
-async def competition(platform: Platform, keys: dict[str, str], seed: int) -> AsyncIterator[Competition]:
-    played = Competition(platform, keys, seed)
+async def competition(platform: Platform, keys: dict[str, str], rng: random.Random) -> AsyncIterator[Competition]:
+    played = Competition(platform, keys, rng)
     await played.publish()
     await played.register(3)
     yield played
@@ -134,7 +134,6 @@ async def test_a_consumer_frozen_beyond_its_session_does_no_double_work(competit
 @pytest.mark.timeout(1500)
 async def test_a_random_process_killed_every_second_for_ten_minutes(competition: Competition) -> None:
     """Fault 12: L, D, O and C hold, and the platform has recovered within a minute of the last kill."""
-    chance = random.Random(competition.seed)
     competition.patience = 600
     kills: dict[str, int] = {}
     stop = asyncio.Event()
@@ -142,7 +141,7 @@ async def test_a_random_process_killed_every_second_for_ten_minutes(competition:
     async def kill_on() -> None:
         names = [*SERVICES, "kafka", "mongo", "gateway"]
         while not stop.is_set():
-            name = chance.choice(names)
+            name = competition.rng.choice(names)
             process = competition.platform.process(name)
             if process.running:
                 process.kill()
@@ -151,7 +150,7 @@ async def test_a_random_process_killed_every_second_for_ten_minutes(competition:
 
     async def submit_on() -> None:
         while not stop.is_set():
-            await competition.submit(chance.choice(competition.teams))
+            await competition.submit(competition.rng.choice(competition.teams))
 
     killing = asyncio.create_task(kill_on())
     submitting = [asyncio.create_task(submit_on()) for _ in range(2)]
