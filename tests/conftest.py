@@ -6,7 +6,6 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,9 +67,3 @@ async def mongo_database(mongo: MongoServer) -> AsyncIterator[AsyncIOMotorDataba
 def prefix() -> str:
     """A prefix of the test's own for Kafka topics, consumer groups and databases."""
     return f"t{secrets.token_hex(5)}."
-
-
-@pytest.fixture
-def state_folder(tmp_path: Path) -> Path:
-    """A folder for the state of one platform."""
-    return tmp_path / "state"
