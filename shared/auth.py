@@ -80,9 +80,16 @@ class PresentedKey:
     secret_sha256: str
 
 
-def make_key(role: Role, credential: CredentialId) -> NewKey:
-    """A new key `jb_<role>_<key id>_<secret><checksum>` for a credential with the id `key_…`."""
-    secret = "".join(secrets.choice(CROCKFORD) for _ in range(_SECRET_LENGTH))
+def make_key(role: Role, credential: CredentialId, entropy: bytes | None = None) -> NewKey:
+    """A new key `jb_<role>_<key id>_<secret><checksum>` for a credential with the id `key_…`.
+
+    Random, unless `entropy` (at least 26 unguessable bytes) decides its secret: the way to make the same key again for
+    a request that is repeated, without keeping it.
+    """
+    if entropy is not None and len(entropy) < _SECRET_LENGTH:
+        raise ValueError("too little entropy for a key")
+    decided = secrets.token_bytes(_SECRET_LENGTH) if entropy is None else entropy[:_SECRET_LENGTH]
+    secret = "".join(CROCKFORD[byte & 31] for byte in decided)
     body = f"jb_{role.value}_{credential.removeprefix('key_')}_{secret}"
     return NewKey(f"{body}{_checksum(body)}", _hash(secret))
 

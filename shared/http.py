@@ -171,7 +171,7 @@ class IdempotencyKeys:
 
 
 class BoundedJson:
-    """ASGI middleware: a JSON body larger than 1 MiB is refused while it is read."""
+    """ASGI middleware: a JSON body larger than 1 MiB is refused while it is read, and one that is not Unicode after."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -200,6 +200,11 @@ class BoundedJson:
                 )
                 await problem.response()(scope, receive, send)
                 return
+        if not _is_text(body):
+            await Problem(
+                422, "invalid_text", "The body is not text in UTF-8, or holds half a character.", "Send valid Unicode."
+            ).response()(scope, receive, send)
+            return
         handed = False
 
         async def replay() -> Message:
@@ -210,6 +215,19 @@ class BoundedJson:
             return await receive()
 
         await self._app(scope, replay, send)
+
+
+def _is_text(body: bytearray) -> bool:
+    """False if the bytes are not UTF-8, or spell a lone surrogate, which fails wherever it is stored or answered."""
+    try:
+        body.decode()
+        if b"\\ud" in body or b"\\uD" in body:
+            json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True  # text, if not JSON: the route says what is wrong with it
+    return True
 
 
 def _is_json(scope: Scope) -> bool:

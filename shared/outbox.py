@@ -200,12 +200,12 @@ class Relay:
 
     async def settle(self, seconds: float) -> bool:
         """Wait until everything begun is published and marked, at most so long; True if it is."""
-        try:
-            async with asyncio.timeout(seconds):
-                while tasks := self._under_way():
-                    await asyncio.gather(*tasks, return_exceptions=True)
-        except TimeoutError:
-            return False
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while tasks := self._under_way():
+            if (left := deadline - loop.time()) <= 0:
+                return False
+            await asyncio.wait(tasks, timeout=left)
         return True
 
     def _under_way(self) -> list[asyncio.Task[None]]:

@@ -150,13 +150,8 @@ def install(app: FastAPI) -> None:
             retry_after=timedelta(minutes=1),
         ).response()
 
-    async def not_text(_request: Request, _error: Exception) -> JSONResponse:
-        # A lone surrogate passes through JSON and fails wherever it is stored or answered.
-        return Problem(422, "invalid_text", "A text holds half a character.", "Send valid Unicode.").response()
-
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(StorageFull, full)
-    app.add_exception_handler(UnicodeEncodeError, not_text)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(DependencyDown, dependency)

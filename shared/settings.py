@@ -23,7 +23,7 @@ PROCESSES = (
 # Read by the `jiebang` command and the local platform, which often share an environment with the services.
 _OF_OTHERS = frozenset({"JIEBANG_CACHE_DIR", "JIEBANG_STATE_DIR", "JIEBANG_URL", "JIEBANG_KEY", "JIEBANG_GATEWAY_PORT"})
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class SettingsError(ValueError):
@@ -31,8 +31,8 @@ class SettingsError(ValueError):
 
 
 def _duration(value: object) -> object:
-    """Read `250ms`, `30s`, `15m`, `24h`, `7d`; anything else is left to pydantic (ISO 8601, seconds)."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*", value)):
+    """Read `250ms`, `30s`, `15m`, `24h`, `7d`, and a bare number as seconds; the rest is left to pydantic."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|)\s*", value)):
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     return value
 
