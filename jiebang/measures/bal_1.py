@@ -12,6 +12,7 @@ from jiebang.result import Evidence, MeasureResult, Status
 
 _NAMED = 1000
 _SHOWN = 5
+_COUNTED, _LONGEST = 50, 60
 
 
 def unmet(subject: Subject) -> Status | None:
@@ -67,10 +68,20 @@ def plan(subject: Subject) -> Plan:
         Status.MEASURED,
         value=six_places(balance(sizes, k)),
         table=subject.table.name,
-        counts={"classes": k, "labelled": labelled, **{f"classes of {n}": sizes[n] for n in sorted(sizes)}},
+        counts=_counts(rows, classes, strangers, sizes, k),
         evidence=tuple(evidence),
         note=note,
     )
+
+
+def _counts(
+    rows: list[tuple[str, int]], classes: tuple[str, ...], strangers: int, sizes: Mapping[int, int], k: int
+) -> dict[str, int]:
+    """The integers the value comes from: the records of each class, or of many classes how many have which size."""
+    if len(rows) > _COUNTED or len(classes) > _COUNTED or any(len(name) > _LONGEST for name, _ in rows):
+        return {"classes": k, **{f"classes of {n}": sizes[n] for n in sorted(sizes)}}
+    counts = {**dict.fromkeys(classes, 0), **dict(reversed(rows))}
+    return {**counts, "(no declared class)": strangers} if strangers else counts
 
 
 def balance(sizes: Mapping[int, int], k: int) -> Decimal:
@@ -93,4 +104,4 @@ def advice(result: MeasureResult) -> str:
     return f"Add records of the rare classes: there {'is' if rarest and rarest.startswith('no') else 'are'} {rarest}."
 
 
-MEASURE = Measure("BAL-1", "label balance", plan, advice, unmet, derived=True)
+MEASURE = Measure("BAL-1", "label balance", plan, advice, unmet, declares="label", derived=True)

@@ -133,9 +133,10 @@ class Measure:
 
     `plan` measures a table; `unmet` answers first, from the declaration and the columns alone: None to go on, or the
     status it ends with; `concerns` says whether a challenge's demand makes the measure applicable to a table that came
-    without a record; `advice` says what to do about a result that is not full, with its numbers. `derived` measures
-    have a value but no ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived measure
-    and of one that is `worst`.
+    without a record; `advice` says what to do about a result that is not full, with its numbers; `declares` is the key
+    of the declaration that the measure waits for, if it can be not declared. A `derived` measure has a value but no
+    ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived measure and of one that is
+    `worst`.
     """
 
     id: str
@@ -144,6 +145,7 @@ class Measure:
     advice: Callable[[MeasureResult], str]
     unmet: Callable[[Subject], Status | None] = field(default=lambda subject: None)
     concerns: Callable[[Subject], bool] = field(default=lambda subject: True)
+    declares: str | None = None
     version: int = 1
     derived: bool = False
     worst: bool = False

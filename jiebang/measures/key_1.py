@@ -43,4 +43,4 @@ def advice(result: MeasureResult) -> str:
     return f"Give {result.den - result.num} of {result.den} records a complete key of their own."
 
 
-MEASURE = Measure("KEY-1", "key uniqueness", plan, advice, unmet)
+MEASURE = Measure("KEY-1", "key uniqueness", plan, advice, unmet, declares="key")

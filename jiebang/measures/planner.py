@@ -75,13 +75,26 @@ class _Found:
                 self.seconds[relation, rows] = time.perf_counter() - started
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The results, in the order of the tables and then of the measures, and the integers they came from."""
+
+    results: tuple[MeasureResult, ...]
+    found: dict[str, dict[Ask, int | list[Row] | None]]
+
+    def integer(self, relation: str, ask: Aggregate) -> int | None:
+        """An integer that some measure asked for, None where none did."""
+        value = self.found.get(relation, {}).get(ask)
+        return value if isinstance(value, int) else None
+
+
 def run_measures(
     measures: Sequence[Measure],
     subjects: Sequence[Subject],
     engine: Engine,
     progress: Callable[[float], None] | None = None,
-) -> list[MeasureResult]:
-    """Measure every subject; the results come in the order of the tables, then of the measures."""
+) -> Measured:
+    """Measure every subject."""
     runs = [_Run(item, subject, item.measure(subject)) for subject in subjects for item in measures]
     for run in runs:
         run.go_on(None)
@@ -95,4 +108,5 @@ def run_measures(
             run.go_on(Answers(found.answers[relation]))
         if progress is not None:
             progress(sum(run.result is not None for run in runs) / len(runs))
-    return [replace(run.result, cost_ms=round(run.seconds * 1000)) for run in runs if run.result is not None]
+    results = (replace(run.result, cost_ms=round(run.seconds * 1000)) for run in runs if run.result is not None)
+    return Measured(tuple(results), found.answers)

@@ -87,4 +87,4 @@ def advice(result: MeasureResult) -> str:
     return f"Correct {result.den - result.num} of {result.den} references that are not found, or add what they name."
 
 
-MEASURE = Measure("REF-1", "referential integrity", plan, advice, unmet)
+MEASURE = Measure("REF-1", "referential integrity", plan, advice, unmet, declares="foreign_keys")

@@ -30,4 +30,4 @@ def advice(result: MeasureResult) -> str:
     return f"Add {result.den - result.num} distinct records to the {result.num} there are: {result.den} are needed."
 
 
-MEASURE = Measure("SCL-1", "scale", plan, advice, unmet)
+MEASURE = Measure("SCL-1", "scale", plan, advice, unmet, declares="records")

@@ -85,7 +85,7 @@ def measure_files(
         Subject(table, own, closed, tuple(tables), any(other.foreign_keys for other in declared))
         for table, own in zip(tables, declared, strict=True)
     ]
-    results = run_measures(MEASURES, subjects, DuckDBEngine(connection))
+    results = run_measures(MEASURES, subjects, DuckDBEngine(connection)).results
     connection.close()
     return {table.name: {result.id: result for result in results if result.table == table.name} for table in tables}
 

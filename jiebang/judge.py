@@ -1,0 +1,314 @@
+"""The whole judgement of a dataset: open, gates, canonical tables, measures, grade, what to fix."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiebang.declaration import Declaration
+from jiebang.errors import DeclarationError
+from jiebang.fixes import Fix, declarations, fixes
+from jiebang.grading import Grade, combine_tables, grade
+from jiebang.measures import MEASURES, Subject, run_measures
+from jiebang.measures.engines.duckdb import DuckDBEngine
+from jiebang.measures.missing import missing_cells
+from jiebang.measures.planner import Measured
+from jiebang.result import GateResult, GateStatus, MeasureResult
+from jiebang.rubric import Rubric
+
+if TYPE_CHECKING:
+    from jiebang.dataset.canonical import CanonicalDataset
+    from jiebang.dataset.opening import DataFile, OpenedDataset
+    from jiebang.dataset.tables import Table
+
+Paths = str | Path | Sequence[str | Path]
+Progress = Callable[[str, float], None]
+
+FILES_LISTED = 10_000
+"""The most files that a report lists by name; the digest is of all."""
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What the gates say about a dataset, before anything is measured."""
+
+    digest: str
+    files: tuple[DataFile, ...]
+    gates: tuple[GateResult, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate failed and none could not look."""
+        return all(gate.status is GateStatus.PASSED for gate in self.gates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The scan as JSON."""
+        return {
+            "dataset": _dataset(self.digest, self.files),
+            "gates": [gate.as_dict() for gate in self.gates],
+            "passed": self.passed,
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self) -> str:
+        """The scan as canonical JSON: equal text for equal bytes."""
+        return canonical_json(self.as_dict())
+
+
+@dataclass(frozen=True)
+class Report:
+    """A dataset's judgement: `report["COM-1"]` is the dataset's result of a measure, `report.total` its score.
+
+    `measures` are the results table by table; `combined` those of the dataset. When a gate failed nothing is measured:
+    total and grade are None and the gates say why.
+    """
+
+    digest: str
+    files: tuple[DataFile, ...]
+    gates: tuple[GateResult, ...]
+    rubric: Rubric
+    declaration: Declaration
+    warnings: tuple[str, ...] = ()
+    tables: tuple[dict[str, Any], ...] = ()
+    measures: tuple[MeasureResult, ...] = ()
+    combined: Mapping[str, MeasureResult] = field(default_factory=dict)
+    judged: Grade | None = None
+    fixes: tuple[Fix, ...] = ()
+    declare: tuple[str, ...] = ()
+
+    def __getitem__(self, measure: str) -> MeasureResult:
+        """The dataset's result of a measure."""
+        return self.combined[measure]
+
+    @property
+    def total(self) -> str | None:
+        """The total, 0 to 100 with six places; None when a gate failed."""
+        return self.judged.total if self.judged else None
+
+    @property
+    def grade(self) -> str | None:
+        """The grade; None when a gate failed."""
+        return self.judged.grade if self.judged else None
+
+    @property
+    def provisional(self) -> bool:
+        """Whether too little could be measured for the grade to stand; `declare` says what to declare."""
+        return self.judged.provisional if self.judged else False
+
+    @property
+    def coverage(self) -> str | None:
+        """The share of the rubric that was measured, of what applies."""
+        return self.judged.coverage if self.judged else None
+
+    @property
+    def dimensions(self) -> dict[str, str]:
+        """The score of each dimension, 0 to 100 with six places."""
+        return dict(self.judged.dimensions) if self.judged else {}
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed, so that the dataset was measured."""
+        return all(gate.status is GateStatus.PASSED for gate in self.gates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON, in the shape that `jiebang score --json` prints."""
+        records = sum(table["records"] for table in self.tables) if self.passed else None
+        scores = self.judged.scores if self.judged else {}
+        return {
+            "dataset": {**_dataset(self.digest, self.files), "records": records},
+            "gates": [gate.as_dict() for gate in self.gates],
+            "measures": [result.as_dict() for result in self.measures],
+            "combined": [{**result.as_dict(), "score": scores.get(name)} for name, result in self.combined.items()],
+            "dimensions": self.dimensions,
+            "total": self.total,
+            "grade": self.grade,
+            "provisional": self.provisional,
+            "coverage": self.coverage,
+            "fixes": [fix.as_dict() for fix in self.fixes],
+            "declare": list(self.declare),
+            "warnings": list(self.warnings),
+            "profile": {"tables": list(self.tables)},
+            "rubric": {**self.rubric.as_dict(), "digest": self.rubric.digest},
+            "declaration": self.declaration.as_dict(),
+            "declaration_digest": self.declaration.digest,
+            "challenge": self.declaration.closed,
+            "as_of": self.declaration.as_of or self.rubric.as_of,
+            "engine": {"version": version("jiebang"), "rubric": self.rubric.id},
+        }
+
+    def to_json(self) -> str:
+        """The report as canonical JSON: equal text for equal bytes, so without what a run cost."""
+        data = self.as_dict()
+        for result in (*data["measures"], *data["combined"]):
+            result["cost_ms"] = None
+        return canonical_json(data)
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as a page (`.html`) or as JSON (`.json`)."""
+        target = Path(path)
+        if target.suffix.lower() in (".html", ".htm"):
+            target.write_text(self._html, encoding="utf-8")
+        elif target.suffix.lower() == ".json":
+            target.write_text(self.to_json(), encoding="utf-8")
+        else:
+            raise ValueError(f"{target}: name the report .html or .json")
+
+    @cached_property
+    def _html(self) -> str:
+        from jiebang.report import render_html
+
+        return render_html(self.as_dict())
+
+    def _repr_html_(self) -> str:
+        from jiebang.report import render_card
+
+        return render_card(self.as_dict())
+
+    def __repr__(self) -> str:
+        if not self.passed:
+            failed = ", ".join(gate.id for gate in self.gates if gate.status is not GateStatus.PASSED)
+            return f"<Report rejected by {failed}>"
+        return f"<Report {self.total} {self.grade}{' provisional' if self.provisional else ''}>"
+
+
+def canonical_json(data: Mapping[str, Any]) -> str:
+    """JSON with sorted names and no blanks, so that equal data has equal text."""
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def scan(paths: Paths, *, scratch: Path | None = None, progress: Progress | None = None) -> ScanResult:
+    """Run the gates alone over a file, several files, a folder or an archive.
+
+    Raises DatasetRefused when there is nothing to look at.
+    """
+    with ExitStack() as stack:
+        opened = _open(paths, _scratch(scratch, stack), progress)
+        return ScanResult(opened.digest, opened.files, opened.gates, opened.warnings)
+
+
+def score(
+    paths: Paths,
+    *,
+    declare: Declaration | Mapping[str, Any] | str | Path | None = None,
+    demand: Declaration | Mapping[str, Any] | str | Path | None = None,
+    rubric: Rubric | Mapping[str, Any] | str | Path = "core-0",
+    threads: int | None = None,
+    memory: int | None = None,
+    scratch: Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge a dataset: gates, every measure, the grade under a rubric, and what to fix.
+
+    `declare` is what is known about the dataset; `demand` is a challenge's data demand instead, whose word alone
+    counts. Both may be a mapping or a YAML or JSON file. `memory` is in bytes; `scratch` a folder for what does not fit
+    into it. Raises DatasetRefused when nothing can be read, DeclarationError when a declaration or rubric is wrong.
+    """
+    from jiebang.dataset.canonical import canonicalise
+
+    if declare is not None and demand is not None:
+        raise DeclarationError(
+            "two_declarations", "A challenge's demand and an own declaration exclude each other.", "Give one of them."
+        )
+    chosen = Rubric.load(rubric)
+    declaration = (
+        read_declaration(demand, closed=True) if demand is not None else read_declaration(declare, closed=False)
+    )
+    with ExitStack() as stack:
+        folder = _scratch(scratch, stack)
+        opened = _open(paths, folder, progress)
+        report = Report(opened.digest, opened.files, opened.gates, chosen, declaration, opened.warnings)
+        if not report.passed:
+            return report
+        canonical = canonicalise(opened, declaration, scratch=folder, threads=threads, memory=memory, progress=progress)
+        stack.callback(canonical.close)
+        return _judge(report, canonical, progress)
+
+
+def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | None) -> Report:
+    declaration = report.declaration
+    tables = canonical.tables
+    declared = [declaration.for_table(table.name, table.files) for table in tables]
+    any_reference = any(own.foreign_keys for own in declared)
+    subjects = [
+        Subject(table, own, declaration.closed, tables, any_reference)
+        for table, own in zip(tables, declared, strict=True)
+    ]
+    tell = None if progress is None else lambda share: progress("measure", share)
+    measured = run_measures(MEASURES, subjects, DuckDBEngine(canonical.connection), tell)
+    by_measure: dict[str, list[MeasureResult]] = {measure.id: [] for measure in MEASURES}
+    for result in measured.results:
+        by_measure[result.id].append(result)
+    combined = {name: combine_tables(results) for name, results in by_measure.items() if results}
+    judged = grade(combined, report.rubric)
+    return replace(
+        report,
+        warnings=(*report.warnings, *canonical.warnings),
+        tables=tuple(_profile(table, measured) for table in tables),
+        measures=measured.results,
+        combined=combined,
+        judged=judged,
+        fixes=fixes(judged, measured.results, combined),
+        declare=declarations(judged),
+    )
+
+
+def _profile(table: Table, measured: Measured) -> dict[str, Any]:
+    """A table's columns in short, for a page that shows what was read."""
+    return {
+        "name": table.name,
+        "files": list(table.files[:FILES_LISTED]),
+        "records": table.records,
+        "attempted": table.attempted,
+        "missing": table.missing,
+        "columns": [
+            {
+                "name": column.name,
+                "type": str(column.type),
+                "declared": column.declared,
+                "present": column.present,
+                "missing": measured.integer(table.relation, missing_cells(column)) if column.present else table.records,
+            }
+            for column in table.columns
+        ],
+    }
+
+
+def _dataset(digest: str, files: Sequence[DataFile]) -> dict[str, Any]:
+    return {
+        "digest": digest,
+        "files": [
+            {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "kind": str(file.kind)}
+            for file in files[:FILES_LISTED]
+        ],
+    }
+
+
+def read_declaration(source: Declaration | Mapping[str, Any] | str | Path | None, *, closed: bool) -> Declaration:
+    if source is None:
+        return Declaration(closed=closed)
+    if isinstance(source, Declaration):
+        # One that was read as open is read again as closed, so that what a demand may not leave open is refused.
+        return source if source.closed == closed else Declaration.parse(source.as_dict(), closed=closed)
+    if isinstance(source, Mapping):
+        return Declaration.parse(source, closed=closed)
+    return Declaration.load(Path(source), closed=closed)
+
+
+def _scratch(scratch: Path | None, stack: ExitStack) -> Path:
+    # Always a folder of this run's own, so that two runs never meet and nothing is left behind.
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jiebang-", dir=scratch)))
+
+
+def _open(paths: Paths, scratch: Path, progress: Progress | None) -> OpenedDataset:
+    from jiebang.dataset.opening import open_dataset
+
+    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    return open_dataset([Path(path) for path in listed], scratch=scratch, progress=progress)
