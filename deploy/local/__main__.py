@@ -50,6 +50,9 @@ def up(
     folder = state or default_state()
     if fresh:
         clear(folder)
+        for given in ("JIEBANG_KAFKA_BOOTSTRAP", "JIEBANG_MONGO_URI"):
+            if given in os.environ:
+                print(f"what the server of {given} holds is kept: --fresh clears this machine's state alone")
     ended = asyncio.run(_keep_up(Platform(folder, gateway_port=port, restart=restart)))
     raise typer.Exit(1 if ended else 0)
 
