@@ -241,6 +241,26 @@ async def replay(settings: Settings, topic: str, *, batch: int = 500) -> AsyncIt
             yield events
 
 
+async def handled(settings: Settings, *, service: str, topic: str) -> dict[int, int]:
+    """For each partition of a topic, the offset up to which a service has acknowledged what it read.
+
+    Partitions of which it has acknowledged nothing are left out.
+
+    Raises:
+        DependencyDown: no broker answers.
+    """
+    full = f"{settings.kafka_topic_prefix}{topic}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka_bootstrap), request_timeout_ms=CLIENT_TIMEOUT_MS)
+    try:
+        await admin.start()
+        offsets = await admin.list_consumer_group_offsets(f"{settings.kafka_topic_prefix}{service}.{topic}")
+    except (KafkaError, OSError) as error:
+        raise DependencyDown("kafka", repr(error)) from error
+    finally:
+        await admin.close()
+    return {at.partition: found.offset for at, found in offsets.items() if at.topic == full and found.offset >= 0}
+
+
 async def read_records(
     settings: Settings, topic: str, *, batch: int = 500, start: int = 0
 ) -> AsyncIterator[Sequence[Record]]:
