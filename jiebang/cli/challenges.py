@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 from rich.markup import escape
 
-from jiebang.cli.judging import as_rubric, read_challenge
+from jiebang.cli.judging import read_challenge
 from jiebang.cli.login import client
 from jiebang.cli.showing import show_report
 from jiebang.cli.terminal import AsJson, WrongUse, local_time, out, print_json, say, stages, table, title_of
@@ -105,7 +105,7 @@ def _check_against(file: Path, sample: Path, quiet: bool) -> None:
 
     demand, rubric = read_challenge(file)
     with stages(quiet) as progress:
-        facts = judge.score([sample], demand=demand, rubric=as_rubric(rubric), progress=progress).as_dict()
+        facts = judge.score([sample], demand=demand, rubric=rubric, progress=progress).as_dict()
     if not quiet:
         show_report(out, facts)
     failed = sorted({m["id"] for m in facts["measures"] if m["status"] == "failed"})

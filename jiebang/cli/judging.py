@@ -84,7 +84,7 @@ def score(
     }
     demand: Declaration | None = None
     declaration: dict[str, Any] | None = None
-    chosen: Any = rubric or "core-0"
+    chosen: str | dict[str, Any] = rubric or "core-0"
     if challenge is not None:
         if declare is not None or rubric is not None or any(value not in (None, []) for value in short.values()):
             raise WrongUse(
@@ -97,7 +97,7 @@ def score(
         declaration = declared(declare, short)
     with stages(quiet=as_json) as progress:
         report = judge.score(
-            paths, declare=declaration, demand=demand, rubric=as_rubric(chosen), threads=threads, progress=progress
+            paths, declare=declaration, demand=demand, rubric=chosen, threads=threads, progress=progress
         )
     facts = report.as_dict()
     if html is not None:
@@ -109,15 +109,6 @@ def score(
         show_report(out, facts)
     if facts["total"] is None:
         raise typer.Exit(Exit.NO)
-
-
-def as_rubric(chosen: Any) -> Any:
-    """A preset's name as it is, a rubric file as a path, a rubric written out in place as a rubric."""
-    from jiebang.rubric import Rubric
-
-    if isinstance(chosen, Mapping):
-        return Rubric.parse(chosen)
-    return Path(chosen) if Path(chosen).suffix in {".yaml", ".yml", ".json"} else chosen
 
 
 def scan(paths: Paths, as_json: AsJson = False) -> None:

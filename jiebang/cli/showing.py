@@ -15,7 +15,7 @@ from jiebang.report.reading import GATES, STATUSES, DimensionLine, MeasureLine, 
 
 Facts = Mapping[str, Any]
 
-_BAR = 24
+_BAR = 12
 _STATE_STYLES = {"ranked": "green", "rejected": "red", "failed": "red", "cancelled": "dim"}
 
 
@@ -51,6 +51,8 @@ def show_report(console: Console, facts: Facts) -> None:
         + f"   [dim]coverage {facts['coverage']}, rubric {escape(str(facts['engine']['rubric']))}[/]\n"
     )
     rows = table("", "measure", "value", "", "score", "", right=("value", "score"))
+    for column in rows.columns[:5]:
+        column.no_wrap = True
     for dimension in dimensions(facts):
         rows.add_row("[bold]" + escape(dimension.wording.en) + "[/]", "", "", "", _number(dimension.value), "")
         for line in dimension.measures:
@@ -88,7 +90,8 @@ def _bar(line: MeasureLine) -> Text:
 
 
 def _number(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    """Two places, cut and not rounded: 99.999999 must not look like 100."""
+    return "" if value is None else f"{int(value * 100) / 100:.2f}"
 
 
 def state_line(facts: Facts) -> str:
