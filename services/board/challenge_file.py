@@ -15,7 +15,7 @@ from typing import Any
 from jiebang.declaration import Declaration
 from jiebang.document import KeyPath, refuse_unknown_keys
 from jiebang.errors import DeclarationError
-from jiebang.rubric import Rubric
+from jiebang.rubric import Rubric, presets
 from services.board.challenge import Terms
 from services.board.wording import read_mapping, read_text, shown, wrong
 from shared.contracts.board import Limits, Phase, Quota, Visibility
@@ -32,6 +32,7 @@ SECTORS = (
     "low_altitude",
     "industrial_internet",
 )
+DEFAULT_RUBRIC = "core-0"
 FORMATS = ("csv", "jsonl", "parquet")
 MOST_BYTES = 20 * 1024**3
 DEFAULT_BYTES = 10 * 1024**3
@@ -80,8 +81,11 @@ def _summary(value: Any) -> dict[str, str] | None:
 
 def _rubric(value: Any) -> Rubric:
     path: KeyPath = ("rubric",)
+    if value is None or isinstance(value, str):
+        # Only a preset's name: a sponsor's text must never be looked up as a file of ours.
+        return Rubric.load(_choice(value or DEFAULT_RUBRIC, path, tuple(presets())))
     try:
-        return Rubric.load(value if value is not None else "core-0")
+        return Rubric.parse(read_mapping(value, path))
     except DeclarationError as error:
         raise _within(error, path) from error
 
@@ -155,7 +159,8 @@ def _moment(value: Any, path: KeyPath) -> datetime:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError(value)
-        return moment.astimezone(UTC)
+        # To the millisecond, which is all the database keeps: an event must not say more than the challenge remembers.
+        return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
     except (ValueError, OverflowError) as error:
         raise wrong(
             path,
