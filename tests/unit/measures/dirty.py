@@ -1,0 +1,143 @@
+"""Random small dirty datasets, with something declared about them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+CELLS = [
+    "", "NA", "none", "-", "null", " 1", "1", "2", "3", "1.5", "-7", "+3", "007", "1e3", ".5", "1_000", "9e999999999",
+    "9223372036854775807", "9223372036854.775807", "-9223372036854.775808", "9223372036854.775808", "true", "FALSE",
+    "2020-02-29", "2021-02-29", "2020/01/02", "2020-01-02 03:04", "2020-01-02T03:04:05.678+08:00", "x", " x ", "X",
+    "e\u0301", "\u00e9", "\u3000", "a,b", 'say "hi"', "two\nlines", "it's", "猫",
+]  # fmt: skip
+NAMES = ["a", "b", "id", "y", "ref", "UUID", "名"]
+TYPES = ["integer", "decimal", "boolean", "date", "timestamp", "text"]
+
+# Whole columns lean to one kind, so that types are inferred and medians are worth finding.
+LEANINGS = [
+    st.sampled_from(CELLS),
+    st.sampled_from(["1", "2", "3", "4", "5", "100", "NA", "x"]),
+    st.integers(-50, 50).map(str),
+    st.one_of(st.integers(-3, 3).map(str), st.sampled_from(["1000000", "-9223372036854.775808", "9223372036854.7758"])),
+    st.decimals(-1000, 1000, places=3).map(str),
+    st.sampled_from(["p", "q", "r", ""]),
+]
+
+
+@dataclass(frozen=True)
+class Dirty:
+    """Files and what is declared about them."""
+
+    files: dict[str, bytes]
+    declare: dict[str, Any]
+
+
+def csv_field(text: str, quoted: bool) -> str:
+    if quoted or any(character in text for character in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+@st.composite
+def csv_table(draw: st.DrawFn, names: list[str]) -> bytes:
+    """A CSV file of those columns: some cells quoted, some rows ragged, any line end, perhaps a mark in front."""
+    cells = [draw(st.sampled_from(LEANINGS)) for _ in names]
+    rows = draw(st.lists(st.tuples(*cells), max_size=24))
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    lines = [",".join(csv_field(name, False) for name in names)]
+    for row in rows:
+        fields = [csv_field(cell, draw(st.booleans())) for cell in row]
+        fault = draw(st.sampled_from(["none"] * 12 + ["short", "long", "blank"]))
+        if fault == "long":
+            fields.append("")
+        elif fault == "short" and len(fields) > 1:
+            fields.pop()
+        elif fault == "blank":
+            lines.append("")
+        lines.append(",".join(fields))
+    text = end.join(lines) + (end if draw(st.booleans()) else "")
+    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode()
+
+
+@st.composite
+def jsonl_table(draw: st.DrawFn, names: list[str]) -> bytes:
+    """A JSONL file: values of every kind, names left out, lines that are no object."""
+    scalar = st.one_of(
+        st.sampled_from(CELLS),
+        st.integers(-50, 50),
+        st.none(),
+        st.booleans(),
+        st.sampled_from([{}, [], [1, "e\u0301"]]),
+    )
+    lines = []
+    for _ in range(draw(st.integers(0, 16))):
+        record = {name: draw(scalar) for name in names if draw(st.integers(0, 9))}
+        line = json.dumps(record, ensure_ascii=draw(st.booleans()))
+        broken = draw(st.sampled_from([""] * 12 + ["not json", "[1]", '{"a":NaN}', '{"a":1,"a":2}', " "]))
+        lines.append(broken or line)
+    return "\n".join(lines).encode()
+
+
+@st.composite
+def declarations(draw: st.DrawFn, names: list[str], other: str | None) -> dict[str, Any]:
+    """Something declared about a table of those columns, at times about a column that is not there."""
+    known = st.sampled_from([*names, "absent"] if draw(st.integers(0, 4)) == 0 else names)
+    some = st.lists(known, min_size=1, max_size=2, unique=True)
+    declare: dict[str, Any] = {}
+    if draw(st.booleans()):
+        declare["label"] = draw(known)
+        if draw(st.booleans()):
+            declare["classes"] = draw(st.lists(st.sampled_from(["p", "q", "x", "1"]), min_size=1, unique=True))
+    if draw(st.booleans()):
+        declare["key"] = draw(some)
+    if draw(st.booleans()):
+        declare["required"] = draw(some)
+    if draw(st.booleans()):
+        declare["types"] = {name: draw(st.sampled_from(TYPES)) for name in draw(some)}
+    if draw(st.integers(0, 3)) == 0:
+        declare["missing"] = draw(st.sampled_from([["", "x"], ["?"], {names[0]: ["1", ""]}]))
+    if draw(st.integers(0, 2)) == 0:
+        declare["records"] = draw(st.integers(1, 30))
+    if other is not None and draw(st.integers(0, 3)):
+        fields = draw(some)
+        key = draw(st.sampled_from([["ref"], ["ref", "a"], ["gone"]]))[: len(fields)]
+        declare["foreign_keys"] = [{"fields": fields[: len(key)], "to": other, "key": key}]
+    return declare
+
+
+@st.composite
+def datasets(draw: st.DrawFn, *, json_lines: bool = False) -> Dirty:
+    """One or two tables of CSV, or one of JSONL."""
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
+    if json_lines:
+        return Dirty({"t.jsonl": draw(jsonl_table(names))}, draw(declarations(names, None)))
+    files = {"t.csv": draw(csv_table(names))}
+    if not draw(st.booleans()):
+        return Dirty(files, draw(declarations(names, None)))
+    files["u.csv"] = draw(csv_table(["ref", "a", "u"]))
+    other = draw(st.sampled_from(["u.csv", "u", "nowhere.csv"]))
+    return Dirty(files, {"tables": {"t.csv": draw(declarations(names, other))}})
+
+
+@st.composite
+def demands(draw: st.DrawFn) -> Dirty:
+    """A challenge's demand and an answer to it that may lack columns, have others, or lack a table."""
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=5, unique=True))
+    declare = draw(declarations(names, None))
+    declare["types"] = {name: draw(st.sampled_from(TYPES)) for name in names}
+    handed = [name for name in names if draw(st.integers(0, 5))]
+    files = {"t.csv": draw(csv_table([*handed, "extra"]))}
+    if draw(st.booleans()):
+        return Dirty(files, declare)
+    if draw(st.integers(0, 3)):
+        files["u.csv"] = draw(csv_table(["ref", "a"]))
+    if draw(st.integers(0, 9)) == 0:
+        files = {"other.csv": b"p\n1\n"}
+    fields = [draw(st.sampled_from(names))]
+    reference = {"fields": fields, "to": "u.csv", "key": [draw(st.sampled_from(["ref", "gone"]))]}
+    tables = {"t.csv": {**declare, "foreign_keys": [reference]}, "u.csv": {"types": {"a": "integer"}}}
+    return Dirty(files, {"tables": tables})

@@ -1,0 +1,138 @@
+"""Everything that measures ask is in the portable subset of SQL, so another engine would find the same integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from jiebang.declaration import Declaration
+from jiebang.measures import MEASURES, Subject, run_measures
+from jiebang.measures.definition import Row
+from jiebang.measures.engines.duckdb import DuckDBEngine
+from tests.cases import case_names, load_case
+from tests.naive import read_dataset
+from tests.unit.measures.canonical_tables import build_table
+
+ALLOWED = (
+    # the frame of a query
+    exp.Select, exp.From, exp.Table, exp.TableAlias, exp.Subquery, exp.With, exp.CTE, exp.Union, exp.Where, exp.Group,
+    exp.Having, exp.Order, exp.Ordered, exp.Limit, exp.Distinct, exp.Alias, exp.Column, exp.Identifier, exp.Star,
+    # what counts
+    exp.Count, exp.Filter, exp.Min, exp.Max, exp.Sum,
+    # comparisons
+    exp.And, exp.Or, exp.Not, exp.Is, exp.Null, exp.EQ, exp.LT, exp.GT, exp.LTE, exp.GTE, exp.In, exp.Paren,
+    # arithmetic of int64
+    exp.Literal, exp.Sub, exp.Neg, exp.Abs, exp.BitwiseRightShift,
+)  # fmt: skip
+
+
+def outside_the_subset(sql: str) -> str | None:
+    """What in a query is not in the portable subset, None if nothing is."""
+    for node in sqlglot.parse_one(sql, dialect="duckdb").walk():
+        if not isinstance(node, ALLOWED):
+            return f"{type(node).__name__}: {node.sql()}"
+        if isinstance(node, exp.Literal) and not node.is_string and not node.name.isdigit():
+            return f"a fraction: {node.sql()}"
+        # Sums are of counts of records alone, which cannot pass int64 together.
+        if isinstance(node, exp.Sum) and node.this.name != "n":
+            return f"a sum of values: {node.sql()}"
+    return None
+
+
+class Listening:
+    """An engine that keeps what it is asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._engine = DuckDBEngine(connection)
+        self.asked: list[str] = []
+
+    def aggregates(self, relation: str, expressions: list[str]) -> list[int | None]:
+        self.asked += [f"SELECT {expression} FROM {relation}" for expression in expressions]
+        return self._engine.aggregates(relation, expressions)
+
+    def rows(self, sql: str) -> list[Row]:
+        self.asked.append(sql)
+        return self._engine.rows(sql)
+
+
+def everything_asked(files: dict[str, bytes], declare: dict[str, Any], *, closed: bool = False) -> list[str]:
+    connection = duckdb.connect()
+    naive = read_dataset(files, declare, closed=closed)
+    tables = tuple(build_table(connection, table, number) for number, table in enumerate(naive))
+    declaration = Declaration.parse(declare, closed=closed)
+    declared = [declaration.for_table(table.name, table.files) for table in tables]
+    any_reference = any(own.foreign_keys for own in declared)
+    engine = Listening(connection)
+    run_measures(
+        MEASURES,
+        [Subject(table, own, closed, tables, any_reference) for table, own in zip(tables, declared, strict=True)],
+        engine,
+    )
+    return engine.asked
+
+
+DIRTY = {
+    "a.csv": b"id,k,n,l,ref\n1,a,1,x,p\n1,a,2,x,q\n2,,3,y,\n"
+    b"3,b,9000000000000,y,z\n4,b,-9000000000000,odd,p\n5,c,oops,x,p\n",
+    "b.csv": b"code\np\nq\nq\n",
+}
+DECLARED: dict[str, Any] = {
+    "tables": {
+        "a.csv": {
+            "key": ["k", "n"],
+            "label": "l",
+            "classes": ["x", "y", "it's"],
+            "types": {"id": "integer", "n": "integer"},
+            "records": 100,
+            "foreign_keys": [{"fields": ["ref"], "to": "b.csv", "key": ["code"]}],
+        },
+        "b.csv": {"key": ["code"]},
+    }
+}
+
+
+@pytest.mark.parametrize("name", [name for name in case_names() if name not in {"flights", "weather"}])
+def test_the_measures_of_every_case_stay_in_the_subset(name: str) -> None:
+    case = load_case(name)
+    asked = everything_asked(case.files, case.declare)
+    assert [outside for sql in asked if (outside := outside_the_subset(sql))] == []
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_measures_of_a_dirty_dataset_stay_in_the_subset(closed: bool) -> None:
+    asked = everything_asked(DIRTY, DECLARED, closed=closed)
+    assert [outside for sql in asked if (outside := outside_the_subset(sql))] == []
+    # The dataset is dirty enough to bring every kind of question up.
+    for part in ("abs(", ">>", "HAVING count(*) > 1", "max(known)", " = 0 ORDER BY", "it''s", "LIMIT 1001", " < 0)"):
+        assert any(part in sql for sql in asked), part
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT CAST(s1 AS BIGINT) FROM t",
+        "SELECT s1::BIGINT FROM t",
+        "SELECT trim(s1) FROM t",
+        "SELECT count(*) FROM t WHERE regexp_matches(s1, 'a')",
+        "SELECT count(*) FROM t WHERE s1 LIKE 'a%'",
+        "SELECT lower(s1) FROM t",
+        "SELECT length(s1) FROM t",
+        "SELECT hash(s1) FROM t",
+        "SELECT x1 * 2 FROM t",
+        "SELECT x1 / 2 FROM t",
+        "SELECT x1 // 2 FROM t",
+        "SELECT count(*) FROM t WHERE x1 > 0.5",
+        "SELECT sum(x1) FROM t",
+        "SELECT avg(x1) FROM t",
+        "SELECT median(x1) FROM t",
+        "SELECT quantile_disc(x1, 0.5) FROM t",
+        "SELECT approx_count_distinct(s1) FROM t",
+        "SELECT row_number() OVER (ORDER BY r) FROM t",
+    ],
+)
+def test_what_engines_read_differently_is_refused(sql: str) -> None:
+    assert outside_the_subset(sql) is not None
