@@ -6,19 +6,20 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
+from services.ingest.intake import Intake
 from services.ingest.quota import KeyReused, Ledger
-from services.ingest.store import Board, KeyTaken, Ledgers, Submissions, Uploads
-from services.ingest.submission import Deadlines, Reason, Stage, Submission, SubmissionState
+from services.ingest.store import KeyTaken
+from services.ingest.submission import Reason, Stage, Submission, SubmissionState
 from services.ingest.upload import Upload, UploadState
 from shared.auth import Principal
 from shared.contracts.envelope import Event
 from shared.contracts.ranking import EntryRecorded
 from shared.contracts.scoring import ScoreCompleted, ScoreFailed
 from shared.failures import DependencyDown
-from shared.ids import Ids
-from shared.jobs import Job, Jobs, Priority
+from shared.jobs import Job, Priority
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -34,6 +35,10 @@ class UploadNotReady(Exception):
     def __init__(self, upload: Upload) -> None:
         super().__init__(f"upload {upload.id} is {upload.state}")
         self.upload = upload
+
+
+class UploadInUse(Exception):
+    """A submission was made of the upload, so it cannot be deleted."""
 
 
 class DatasetTooLarge(Exception):
@@ -63,15 +68,7 @@ async def receive_submission(
     note: str | None,
     idempotency_key: str,
     reader: Principal,
-    late: timedelta,
-    verify_wait: timedelta,
-    deadlines: Deadlines,
-    uploads: Uploads,
-    submissions: Submissions,
-    ledgers: Ledgers,
-    board: Board,
-    scans: Jobs,
-    ids: Ids,
+    intake: Intake,
 ) -> Submission:
     """Make a submission of a verified upload: hold an attempt, store submission and event, consume the attempt.
 
@@ -84,19 +81,19 @@ async def receive_submission(
     """
     key = request_key(team, idempotency_key)
     fingerprint = fingerprint_of({"challenge": challenge_id, "upload": upload_id, "note": note})
-    existing = await submissions.made_by(key)
+    existing = await intake.submissions.made_by(key)
     if existing is not None:
         return _same_request(existing, fingerprint)
-    challenge = await board.challenge(challenge_id)
-    if not await board.is_registered(team, challenge_id):
+    challenge = await intake.board.challenge(challenge_id)
+    if not await intake.board.is_registered(team, challenge_id):
         raise NotRegistered(challenge_id)
-    upload = await _verified(upload_id, reader, uploads, verify_wait)
+    upload = await verified_upload(upload_id, reader, intake)
     if upload.length > challenge.max_bytes:
         raise DatasetTooLarge(challenge.max_bytes, upload.length)
-    now = await submissions.now()
+    now = await intake.submissions.now()
     received_at = upload.completed_at or now
-    phase = challenge.phase_of(received_at, now=now, late=late)
-    new_id = ids.new("sub")
+    phase = challenge.phase_of(received_at, now=now, late=intake.settings.late)
+    new_id = intake.ids.new("sub")
 
     def reserve(ledger: Ledger) -> Ledger:
         return ledger.reserve(
@@ -108,7 +105,7 @@ async def receive_submission(
             at=now,
         )[0]
 
-    entry = (await ledgers.update(team, challenge_id, reserve)).entries[key]
+    entry = (await intake.ledgers.update(team, challenge_id, reserve)).entries[key]
     submission, facts = Submission.receive(
         id=entry.submission,
         challenge=challenge_id,
@@ -124,26 +121,26 @@ async def receive_submission(
         fingerprint=fingerprint,
         quota_day=entry.day,
         note=note,
-        deadlines=deadlines,
+        deadlines=intake.settings.deadlines,
         at=now,
     )
     try:
-        await submissions.add(submission, facts)
+        await intake.submissions.add(submission, facts)
     except KeyTaken as taken:
         if taken.submission.id != submission.id:
-            await ledgers.update(team, challenge_id, lambda ledger: ledger.release(key, submission.id))
+            await intake.ledgers.update(team, challenge_id, lambda ledger: ledger.release(key, submission.id))
         return _same_request(taken.submission, fingerprint)
-    await _follow_up(submission, ledgers=ledgers, scans=scans)
+    await _follow_up(submission, intake)
     return submission
 
 
-async def _follow_up(submission: Submission, *, ledgers: Ledgers, scans: Jobs) -> None:
+async def _follow_up(submission: Submission, intake: Intake) -> None:
     """Consume the attempt and queue the scan. The submission is stored: what fails here the sweeper makes good."""
     done = await asyncio.gather(
-        ledgers.update(
+        intake.ledgers.update(
             submission.team, submission.challenge, lambda ledger: ledger.commit(submission.key, submission.id)
         ),
-        queue_scan(submission, scans=scans),
+        queue_scan(submission, intake),
         return_exceptions=True,
     )
     for error in done:
@@ -159,13 +156,13 @@ def _same_request(existing: Submission, fingerprint: str) -> Submission:
     return existing
 
 
-async def _verified(id: str, reader: Principal, uploads: Uploads, wait: timedelta) -> Upload:
+async def verified_upload(id: str, reader: Principal, intake: Intake) -> Upload:
     """The upload once it is verified, after waiting a little for a verification that is under way."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait.total_seconds()
+    deadline = loop.time() + intake.settings.verify_wait.total_seconds()
     pause = 0.05
     while True:
-        upload = await uploads.load(id, reader)
+        upload = await intake.uploads.load(id, reader)
         if upload.state is UploadState.VERIFIED:
             return upload
         if upload.state is not UploadState.VERIFYING or loop.time() >= deadline:
@@ -174,9 +171,9 @@ async def _verified(id: str, reader: Principal, uploads: Uploads, wait: timedelt
         pause = min(pause * 1.5, 1.0)
 
 
-async def queue_scan(submission: Submission, *, scans: Jobs, priority: Priority = Priority.NORMAL) -> bool:
+async def queue_scan(submission: Submission, intake: Intake, *, priority: Priority = Priority.NORMAL) -> bool:
     """Queue the scan of a submission; there is one job per submission. True if it was not queued before."""
-    return await scans.queue(
+    return await intake.scans.queue(
         submission.id,
         {"submission": submission.id, "upload": submission.upload},
         team=submission.team,
@@ -191,25 +188,29 @@ async def record_scan(
     files: int,
     reasons: Sequence[Reason],
     began: timedelta,
-    deadlines: Deadlines,
-    submissions: Submissions,
+    intake: Intake,
 ) -> Submission:
     """Record what the scan found, `began` ago: reasons reject the submission, none accept it."""
+    deadlines = intake.settings.deadlines
     if reasons or dataset_digest is None:
-        return await submissions.update(
+        return await intake.submissions.update(
             id, lambda submission, now: submission.reject(reasons, began_at=now - began, at=now)
         )
-    return await submissions.update(
+    return await intake.submissions.update(
         id,
         lambda submission, now: submission.accept(
-            dataset_digest=dataset_digest, files=files, began_at=now - began, deadlines=deadlines, at=now
+            dataset_digest=dataset_digest,
+            files=files,
+            began_at=now - began,
+            deadlines=deadlines,
+            at=now,
         ),
     )
 
 
-async def scan_failed(job: Job, *, submissions: Submissions, ledgers: Ledgers, board: Board) -> None:
+async def scan_failed(job: Job, intake: Intake) -> None:
     """Fail the submission whose scan failed for good; its attempt goes back to its day."""
-    await submissions.update(
+    await intake.submissions.update(
         str(job.payload["submission"]),
         lambda submission, now: submission.fail(
             stage=Stage.SCAN,
@@ -218,25 +219,42 @@ async def scan_failed(job: Job, *, submissions: Submissions, ledgers: Ledgers, b
             at=now,
         ),
     )
-    await refund(str(job.payload["submission"]), submissions=submissions, ledgers=ledgers, board=board)
+    await refund(str(job.payload["submission"]), intake)
 
 
-async def record_score(event: Event[ScoreCompleted], *, deadlines: Deadlines, submissions: Submissions) -> None:
+async def answer_preflight(
+    id: str,
+    *,
+    passed: bool,
+    dataset_digest: str | None,
+    reasons: Sequence[Reason],
+    warnings: Sequence[str],
+    intake: Intake,
+) -> None:
+    """Record what a free check found."""
+    asked = await intake.preflights.load(id, None)
+    answer = replace(
+        asked, passed=passed, dataset_digest=dataset_digest, reasons=tuple(reasons), warnings=tuple(warnings)
+    )
+    await intake.preflights.answer(answer)
+
+
+async def record_score(event: Event[ScoreCompleted], intake: Intake) -> None:
     """Note the score of a submission."""
     score = event.data
-    await submissions.update(
+    await intake.submissions.update(
         score.submission,
         lambda submission, now: submission.record_score(
-            total=score.total, grade=score.grade, deadlines=deadlines, at=now
+            total=score.total, grade=score.grade, deadlines=intake.settings.deadlines, at=now
         ),
         cause=event,
     )
 
 
-async def fail_score(event: Event[ScoreFailed], *, submissions: Submissions, ledgers: Ledgers, board: Board) -> None:
+async def fail_score(event: Event[ScoreFailed], intake: Intake) -> None:
     """Fail the submission that could not be scored after all attempts; its attempt goes back to its day."""
     score = event.data
-    await submissions.update(
+    await intake.submissions.update(
         score.submission,
         lambda submission, now: submission.fail(
             stage=Stage.SCORE,
@@ -246,40 +264,38 @@ async def fail_score(event: Event[ScoreFailed], *, submissions: Submissions, led
         ),
         cause=event,
     )
-    await refund(score.submission, submissions=submissions, ledgers=ledgers, board=board)
+    await refund(score.submission, intake)
 
 
-async def record_rank(event: Event[EntryRecorded], *, submissions: Submissions) -> None:
+async def record_rank(event: Event[EntryRecorded], intake: Intake) -> None:
     """Note that the board has the score of a submission: it is ranked."""
     entry = event.data
-    await submissions.update(
+    await intake.submissions.update(
         entry.submission,
         lambda submission, now: submission.record_rank(rank=entry.rank, total=entry.total, grade=entry.grade, at=now),
         cause=event,
     )
 
 
-async def cancel_submission(
-    id: str, *, reader: Principal, submissions: Submissions, ledgers: Ledgers, board: Board, scans: Jobs
-) -> Submission:
+async def cancel_submission(id: str, reader: Principal, intake: Intake) -> Submission:
     """Withdraw a submission before its scan ends, and give its attempt back as far as the rules allow.
 
     Raises:
         Missing: there is none, or it is not the reader's.
         TransitionRefused: its scan is over.
     """
-    await submissions.load(id, reader)
-    await submissions.update(id, lambda submission, now: submission.cancel(now))
-    await scans.withdraw(id)
-    return await refund(id, submissions=submissions, ledgers=ledgers, board=board)
+    await intake.submissions.load(id, reader)
+    await intake.submissions.update(id, lambda submission, now: submission.cancel(now))
+    await intake.scans.withdraw(id)
+    return await refund(id, intake)
 
 
-async def refund(id: str, *, submissions: Submissions, ledgers: Ledgers, board: Board) -> Submission:
+async def refund(id: str, intake: Intake) -> Submission:
     """Give the attempt of a failed or cancelled submission back to its day, if that is still due."""
-    submission = await submissions.load(id, None)
+    submission = await intake.submissions.load(id, None)
     if not submission.refund_due:
         return submission
-    allowance = (await board.challenge(submission.challenge)).allowance
+    allowance = (await intake.board.challenge(submission.challenge)).allowance
     ended_at = submission.timeline[-1].at
 
     def give_back(ledger: Ledger) -> Ledger:
@@ -300,54 +316,48 @@ async def refund(id: str, *, submissions: Submissions, ledgers: Ledgers, board: 
             at=ended_at,
         )
 
-    await ledgers.update(submission.team, submission.challenge, give_back)
-    return await submissions.update(id, lambda current, _now: (current.refunded(), ()))
+    await intake.ledgers.update(submission.team, submission.challenge, give_back)
+    return await intake.submissions.update(id, lambda current, _now: (current.refunded(), ()))
 
 
-async def settle_reservation(
-    team: str,
-    challenge: str,
-    key: str,
-    submission_id: str,
-    *,
-    submissions: Submissions,
-    ledgers: Ledgers,
-) -> None:
+async def settle_reservation(team: str, challenge: str, key: str, submission_id: str, intake: Intake) -> None:
     """Decide about an attempt that has been held for long: consumed if its submission exists, free if not."""
-    existing = await submissions.made_by(key)
+    existing = await intake.submissions.made_by(key)
     stored = existing is not None and existing.id == submission_id
-    await ledgers.update(
+    await intake.ledgers.update(
         team,
         challenge,
         lambda ledger: ledger.commit(key, submission_id) if stored else ledger.release(key, submission_id),
     )
 
 
-async def drive_again(
-    id: str, *, deadlines: Deadlines, submissions: Submissions, ledgers: Ledgers, board: Board, scans: Jobs
-) -> Submission:
+async def drive_again(id: str, intake: Intake) -> Submission:
     """Push what is past its deadline once more, ahead of others, or give up after all drives."""
-    submission = await submissions.update(id, lambda current, now: current.drive_again(deadlines, now))
+    submission = await intake.submissions.update(
+        id, lambda current, now: current.drive_again(intake.settings.deadlines, now)
+    )
     if submission.stage is Stage.SCAN:
-        await push_scan(submission, scans=scans)
-    return await refund(id, submissions=submissions, ledgers=ledgers, board=board) if submission.ended else submission
+        await push_scan(submission, intake)
+    return await refund(id, intake) if submission.ended else submission
 
 
-async def push_scan(submission: Submission, *, scans: Jobs, attempts_anew: bool = False) -> None:
+async def push_scan(submission: Submission, intake: Intake, *, attempts_anew: bool = False) -> None:
     """Bring the scan of a submission to the front of the queue, whether it is queued, lost or failed."""
-    if not await queue_scan(submission, scans=scans, priority=Priority.DRIVEN_AGAIN):
-        await scans.drive_again(submission.id, attempts_anew=attempts_anew)
+    if not await queue_scan(submission, intake, priority=Priority.DRIVEN_AGAIN):
+        await intake.scans.drive_again(submission.id, attempts_anew=attempts_anew)
 
 
-async def requeue(id: str, *, deadlines: Deadlines, submissions: Submissions, scans: Jobs) -> Submission:
+async def requeue(id: str, intake: Intake) -> Submission:
     """Have the stage that a submission waits for begun anew, because an operator asks for it.
 
     Raises:
         Missing: there is none.
         TransitionRefused: it waits for nothing that ingest can begin anew.
     """
-    submission = await submissions.load(id, None)
+    submission = await intake.submissions.load(id, None)
     if submission.stage is Stage.SCAN:
-        await push_scan(submission, scans=scans, attempts_anew=True)
+        await push_scan(submission, intake, attempts_anew=True)
         return submission
-    return await submissions.update(id, lambda current, now: current.tell_scoring_again(deadlines, now))
+    return await intake.submissions.update(
+        id, lambda current, now: current.tell_scoring_again(intake.settings.deadlines, now)
+    )

@@ -6,8 +6,7 @@ from typing import Any
 
 from services.ingest import commands
 from services.ingest.challenge import Challenge
-from services.ingest.store import Board, Ledgers, Submissions
-from services.ingest.submission import Deadlines
+from services.ingest.intake import Intake
 from shared.auth import CredentialProjection
 from shared.contracts.board import (
     ChallengeAmended,
@@ -24,32 +23,21 @@ from shared.contracts.scoring import ScoreCompleted, ScoreFailed
 class Handlers:
     """One handler per topic that ingest reads."""
 
-    def __init__(
-        self,
-        *,
-        board: Board,
-        credentials: CredentialProjection,
-        submissions: Submissions,
-        ledgers: Ledgers,
-        deadlines: Deadlines,
-    ) -> None:
-        self._board = board
+    def __init__(self, intake: Intake, credentials: CredentialProjection) -> None:
+        self._intake = intake
         self._credentials = credentials
-        self._submissions = submissions
-        self._ledgers = ledgers
-        self._deadlines = deadlines
 
     async def on_challenges(self, event: Event[Any]) -> None:
         """Keep the newest version of each challenge."""
         match event.data:
             case ChallengePublished() | ChallengeAmended() as fact:
-                await self._board.put_challenge(Challenge.from_fact(fact), event.sequence)
+                await self._intake.board.put_challenge(Challenge.from_fact(fact), event.sequence)
 
     async def on_teams(self, event: Event[Any]) -> None:
         """Keep who may submit where, and whose key is whose."""
         match event.data:
             case RegistrationAccepted() as fact:
-                await self._board.put_registration(fact.team, fact.challenge)
+                await self._intake.board.put_registration(fact.team, fact.challenge)
             case CredentialIssued() | CredentialRevoked():
                 await self._credentials.apply(event)
 
@@ -57,14 +45,12 @@ class Handlers:
         """Move a submission on to its score, or fail it."""
         match event.data:
             case ScoreCompleted():
-                await commands.record_score(event, deadlines=self._deadlines, submissions=self._submissions)
+                await commands.record_score(event, self._intake)
             case ScoreFailed():
-                await commands.fail_score(
-                    event, submissions=self._submissions, ledgers=self._ledgers, board=self._board
-                )
+                await commands.fail_score(event, self._intake)
 
     async def on_leaderboards(self, event: Event[Any]) -> None:
         """Move a submission on to its rank."""
         match event.data:
             case EntryRecorded():
-                await commands.record_rank(event, submissions=self._submissions)
+                await commands.record_rank(event, self._intake)

@@ -13,9 +13,8 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from services.ingest.store import Uploads
+from services.ingest.intake import Intake
 from services.ingest.upload import BeyondLength, Part, Upload
-from shared.objects import Objects
 
 PIECE = 8 << 20
 """How many bytes one object of an upload holds."""
@@ -49,9 +48,7 @@ async def receive_bytes(
     body: AsyncIterator[bytes],
     *,
     checksum: bytes | None,
-    timeout: timedelta,
-    uploads: Uploads,
-    objects: Objects,
+    intake: Intake,
 ) -> Upload:
     """Store a body at an offset and move the offset over it, piece by piece; with a checksum, all or nothing.
 
@@ -63,17 +60,17 @@ async def receive_bytes(
         BodyBroken, BodyStalled: the body ended early; what came of it is kept, unless it had a checksum.
     """
     upload.expect(offset)
-    intake = _Intake(upload, checksum, uploads, objects)
+    stream = _Stream(upload, checksum, intake)
     try:
-        async for data in _paced(body, timeout):
-            await intake.feed(data)
+        async for data in _paced(body, intake.settings.body_timeout):
+            await stream.feed(data)
     except (BodyBroken, BodyStalled):
-        await intake.keep()
+        await stream.keep()
         raise
     except BaseException:
-        await intake.abandon()
+        await stream.abandon()
         raise
-    return await intake.finish()
+    return await stream.finish()
 
 
 async def _paced(body: AsyncIterator[bytes], timeout: timedelta) -> AsyncIterator[bytes]:
@@ -91,15 +88,15 @@ async def _paced(body: AsyncIterator[bytes], timeout: timedelta) -> AsyncIterato
             yield data
 
 
-class _Intake:
-    """The state of one body on its way into the object store."""
+class _Stream:
+    """One body on its way into the object store."""
 
-    def __init__(self, upload: Upload, checksum: bytes | None, uploads: Uploads, objects: Objects) -> None:
+    def __init__(self, upload: Upload, checksum: bytes | None, intake: Intake) -> None:
         self._upload = upload
         self._checksum = checksum
         self._hash = hashlib.sha256() if checksum is not None else None
-        self._uploads = uploads
-        self._objects = objects
+        self._uploads = intake.uploads
+        self._objects = intake.objects
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._position = upload.offset

@@ -58,7 +58,8 @@ class ScanSettings(IngestSettings, process="ingest_scan"):
     """How long one scan may take before its process is killed."""
     memory_bytes: int = 3 * GIB
     """How much memory one scan may use before its process is killed."""
-    threads: int = 1
+    at_once: int = 1
+    """How many scans this process works on at once."""
 
     @model_validator(mode="after")
     def _recorded_only_for_a_benchmark(self) -> Self:

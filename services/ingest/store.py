@@ -7,13 +7,14 @@ something (when an upload was complete, what is past its deadline) are those of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.ingest.challenge import Challenge
 from services.ingest.pace import Pace
 from services.ingest.quota import Entry, Ledger
-from services.ingest.submission import Stage, Submission
+from services.ingest.submission import Reason, Stage, Submission
 from services.ingest.upload import Part, Upload
 from shared.auth import Principal
 from shared.contracts.board import Role
@@ -194,4 +195,38 @@ class Board(Protocol):
 
     async def is_registered(self, team: str, challenge: str) -> bool:
         """Whether a team may submit to a challenge."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The gates' answer about an upload, without a submission; `reasons` is empty when nothing is against it."""
+
+    id: str
+    team: str
+    challenge: str
+    upload: str
+    passed: bool | None = None
+    dataset_digest: str | None = None
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Preflights(Protocol):
+    """The answers of free checks before a submission."""
+
+    async def begin(self, preflight: Preflight) -> Preflight:
+        """Remember that an answer is asked for; the one that is there already is kept and returned."""
+        ...
+
+    async def load(self, id: str, reader: Principal | None) -> Preflight:
+        """A check, answered or not.
+
+        Raises:
+            Missing: there is none, or it is not the reader's.
+        """
+        ...
+
+    async def answer(self, preflight: Preflight) -> None:
+        """Store the answer."""
         ...

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from services.ingest.challenge import Challenge
 from services.ingest.pace import Pace
 from services.ingest.quota import Entry, Ledger
-from services.ingest.store import KeyTaken, Missing, SubmissionChange, visible
+from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, visible
 from services.ingest.submission import Stage, Submission, SubmissionState
 from services.ingest.upload import Part, Upload, UploadState
 from shared.auth import Principal
@@ -226,3 +226,25 @@ class MemoryBoard:
     async def is_registered(self, team: str, challenge: str) -> bool:
         """See `store.Board`."""
         return (team, challenge) in self.registrations
+
+
+@dataclass(slots=True)
+class MemoryPreflights:
+    """See `store.Preflights`."""
+
+    preflights: dict[str, Preflight] = field(default_factory=dict)
+
+    async def begin(self, preflight: Preflight) -> Preflight:
+        """See `store.Preflights`."""
+        return self.preflights.setdefault(preflight.id, preflight)
+
+    async def load(self, id: str, reader: Principal | None) -> Preflight:
+        """See `store.Preflights`."""
+        preflight = self.preflights.get(id)
+        if preflight is None or not visible(preflight.team, reader):
+            raise Missing("preflight", id)
+        return preflight
+
+    async def answer(self, preflight: Preflight) -> None:
+        """See `store.Preflights`."""
+        self.preflights[preflight.id] = preflight

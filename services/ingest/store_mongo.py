@@ -13,13 +13,11 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from services.ingest.challenge import Challenge
 from services.ingest.pace import SAMPLE, STAGE_ENDS, Pace
 from services.ingest.quota import Entry, Ledger
-from services.ingest.store import KeyTaken, Missing, SubmissionChange, visible
+from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, visible
 from services.ingest.submission import Stage, Submission, SubmissionState
 from services.ingest.upload import Part, Upload, UploadState
 from shared.auth import Principal
-from shared.clock import Clock
 from shared.contracts.envelope import Event, Fact
-from shared.ids import Ids
 from shared.mongo import (
     AggregateMissing,
     Aggregates,
@@ -30,9 +28,7 @@ from shared.mongo import (
     database_now,
     translated,
 )
-from shared.outbox import Relay
 
-SOURCE = "/ingest"
 PACE_KEPT = 5.0
 CLOCK_KEPT = 5.0
 """How many seconds an answer of the database's clock is counted on."""
@@ -61,16 +57,13 @@ class DatabaseClock:
 class MongoUploads:
     """The uploads, one document each; they emit no events."""
 
-    def __init__(self, database: Database, moments: DatabaseClock, *, relay: Relay, clock: Clock, ids: Ids) -> None:
+    def __init__(self, uploads: Aggregates[Upload], moments: DatabaseClock) -> None:
         self._moments = moments
-        self._uploads: Aggregates[Upload] = Aggregates(
-            database, "uploads", Upload, source=SOURCE, relay=relay, clock=clock, ids=ids
-        )
+        self._uploads = uploads
         self._collection = self._uploads.collection
 
     async def prepare(self) -> None:
         """Create the indexes."""
-        await self._uploads.prepare()
         with translated():
             await self._collection.create_index(
                 "state.key", unique=True, partialFilterExpression={"state.key": {"$type": "string"}}
@@ -173,17 +166,14 @@ class MongoUploads:
 class MongoSubmissions:
     """The submissions, each document with its outbox."""
 
-    def __init__(self, database: Database, moments: DatabaseClock, *, relay: Relay, clock: Clock, ids: Ids) -> None:
+    def __init__(self, submissions: Aggregates[Submission], moments: DatabaseClock) -> None:
         self._moments = moments
-        self._submissions: Aggregates[Submission] = Aggregates(
-            database, "submissions", Submission, source=SOURCE, relay=relay, clock=clock, ids=ids
-        )
+        self._submissions = submissions
         self._collection = self._submissions.collection
         self._pace: dict[Stage, tuple[float, Pace]] = {}
 
     async def prepare(self) -> None:
         """Create the indexes."""
-        await self._submissions.prepare()
         with translated():
             await self._collection.create_index("state.key", unique=True)
             await self._collection.create_index([("state.team", ASCENDING), ("_id", DESCENDING)])
@@ -291,15 +281,12 @@ class MongoSubmissions:
 class MongoLedgers:
     """The quota ledgers, one document per team and challenge."""
 
-    def __init__(self, database: Database, moments: DatabaseClock, *, relay: Relay, clock: Clock, ids: Ids) -> None:
+    def __init__(self, ledgers: Aggregates[Ledger], moments: DatabaseClock) -> None:
         self._moments = moments
-        self._ledgers: Aggregates[Ledger] = Aggregates(
-            database, "ledgers", Ledger, source=SOURCE, relay=relay, clock=clock, ids=ids
-        )
+        self._ledgers = ledgers
 
     async def prepare(self) -> None:
         """Create the indexes."""
-        await self._ledgers.prepare()
         with translated():
             await self._ledgers.collection.create_index(
                 "state.held_since", partialFilterExpression={"state.held_since": {"$type": "date"}}
@@ -372,3 +359,47 @@ class MongoBoard:
         """See `store.Board`."""
         with translated():
             return await self._registrations.find_one({"_id": _ledger_id(team, challenge)}, {"_id": 1}) is not None
+
+
+class MongoPreflights:
+    """The answers of free checks, forgotten after a month."""
+
+    def __init__(self, database: Database) -> None:
+        self._preflights: Collection = database["preflights"]
+        self._preflight: TypeAdapter[Preflight] = TypeAdapter(Preflight)
+
+    async def prepare(self) -> None:
+        """Create the index that forgets."""
+        with translated():
+            await self._preflights.create_index("at", expireAfterSeconds=30 * 86_400)
+
+    async def begin(self, preflight: Preflight) -> Preflight:
+        """See `store.Preflights`."""
+        document = {"state": self._preflight.dump_python(preflight)}
+        try:
+            with translated():
+                await self._preflights.update_one(
+                    {"_id": preflight.id, "at": {"$exists": False}},
+                    {"$setOnInsert": document, "$currentDate": {"at": True}},
+                    upsert=True,
+                )
+        except DuplicateId:
+            return await self.load(preflight.id, None)
+        return preflight
+
+    async def load(self, id: str, reader: Principal | None) -> Preflight:
+        """See `store.Preflights`."""
+        with translated():
+            document = await self._preflights.find_one({"_id": id}, {"state": 1})
+        preflight = None if document is None else self._preflight.validate_python(document["state"])
+        if preflight is None or not visible(preflight.team, reader):
+            raise Missing("preflight", id)
+        return preflight
+
+    async def answer(self, preflight: Preflight) -> None:
+        """See `store.Preflights`; every answer to one question is the same, so the last one may win."""
+        with translated():
+            await self._preflights.update_one(
+                {"_id": preflight.id, "state.team": preflight.team},
+                {"$set": {"state": self._preflight.dump_python(preflight)}},
+            )

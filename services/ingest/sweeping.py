@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.ingest import commands, verifying
+from services.ingest.intake import Intake
 from services.ingest.receiving import pieces_of
-from services.ingest.settings import IngestSettings
-from services.ingest.store import Board, Ledgers, Missing, Submissions, Uploads
+from services.ingest.store import Missing
 from services.ingest.upload import UploadState
-from shared.jobs import Job, Jobs
+from shared.jobs import Job
 from shared.logs import get_logger
-from shared.objects import ObjectInfo, Objects
+from shared.objects import ObjectInfo
 from shared.sweeper import Sweep
 
 log = get_logger(__name__)
@@ -30,20 +30,13 @@ SHOULD_BE_QUEUED_AFTER = timedelta(seconds=10)
 class Sweeping:
     """The periodic tasks of ingest."""
 
-    uploads: Uploads
-    submissions: Submissions
-    ledgers: Ledgers
-    board: Board
-    objects: Objects
-    scans: Jobs
-    verifications: Jobs
-    settings: IngestSettings
+    intake: Intake
     known_queued: set[str] = field(default_factory=set)
     """The waiting submissions of the last look, whose scans are queued: a long queue is not queued anew each time."""
 
     def sweeps(self) -> list[Sweep]:
         """The tasks, each with its period."""
-        often, seldom = self.settings.sweep_every, self.settings.collect_every
+        often, seldom = self.intake.settings.sweep_every, self.intake.settings.collect_every
         return [
             Sweep("expired_leases", often, self.expire_leases),
             Sweep("failed_jobs", often, self.report_failed_jobs),
@@ -58,89 +51,82 @@ class Sweeping:
 
     async def expire_leases(self) -> int:
         """Take back jobs whose worker no longer answers."""
-        return await self.scans.expire() + await self.verifications.expire()
+        return await self.intake.scans.expire() + await self.intake.verifications.expire()
 
     async def report_failed_jobs(self) -> int:
         """Let the submission or upload of a job that failed for good know."""
 
         async def scan(job: Job) -> None:
             if "submission" in job.payload:
-                await commands.scan_failed(job, submissions=self.submissions, ledgers=self.ledgers, board=self.board)
+                await commands.scan_failed(job, self.intake)
 
         async def verification(job: Job) -> None:
-            await verifying.verification_failed(job, uploads=self.uploads)
+            await verifying.verification_failed(job, self.intake)
 
-        return await self.scans.report_failures(scan) + await self.verifications.report_failures(verification)
+        return await self.intake.scans.report_failures(scan) + await self.intake.verifications.report_failures(
+            verification
+        )
 
     async def queue_forgotten(self) -> int:
         """Queue the work of submissions and uploads whose process died before it could."""
         queued = 0
-        waiting = await self.submissions.received_before(SHOULD_BE_QUEUED_AFTER, AT_ONCE)
+        waiting = await self.intake.submissions.received_before(SHOULD_BE_QUEUED_AFTER, AT_ONCE)
         for submission in waiting:
             if submission.id not in self.known_queued:
-                queued += await commands.queue_scan(submission, scans=self.scans)
+                queued += await commands.queue_scan(submission, self.intake)
         self.known_queued.clear()
         self.known_queued.update(submission.id for submission in waiting)
-        for id in await self.uploads.verifying_since(SHOULD_BE_QUEUED_AFTER):
-            upload = await self.uploads.load(id, None)
-            queued += await verifying.queue_verification(upload, jobs=self.verifications)
+        for id in await self.intake.uploads.verifying_since(SHOULD_BE_QUEUED_AFTER):
+            upload = await self.intake.uploads.load(id, None)
+            queued += await verifying.queue_verification(upload, self.intake)
         return queued
 
     async def drive_overdue(self) -> int:
         """Drive the stages that are past their deadline again."""
-        overdue = await self.submissions.overdue(AT_ONCE)
+        overdue = await self.intake.submissions.overdue(AT_ONCE)
         for id in overdue:
-            driven = await commands.drive_again(
-                id,
-                deadlines=self.settings.deadlines,
-                submissions=self.submissions,
-                ledgers=self.ledgers,
-                board=self.board,
-                scans=self.scans,
-            )
+            driven = await commands.drive_again(id, self.intake)
             log.warning("deadline_passed", submission=id, state=driven.state, drives=driven.drives)
         return len(overdue)
 
     async def pay_refunds(self) -> int:
         """Give attempts back whose process died before it could."""
-        owed = await self.submissions.owed_refunds(AT_ONCE)
+        owed = await self.intake.submissions.owed_refunds(AT_ONCE)
         for id in owed:
-            await commands.refund(id, submissions=self.submissions, ledgers=self.ledgers, board=self.board)
+            await commands.refund(id, self.intake)
         return len(owed)
 
     async def settle_reservations(self) -> int:
         """Decide about attempts that were held for a request and neither consumed nor let go."""
         settled = 0
-        orphans = await self.ledgers.orphans(self.settings.reservation_lifetime, AT_ONCE)
+        orphans = await self.intake.ledgers.orphans(self.intake.settings.reservation_lifetime, AT_ONCE)
         for (team, challenge), entries in orphans.items():
             for key, entry in entries.items():
-                await commands.settle_reservation(
-                    team, challenge, key, entry.submission, submissions=self.submissions, ledgers=self.ledgers
-                )
+                await commands.settle_reservation(team, challenge, key, entry.submission, self.intake)
                 settled += 1
         return settled
 
     async def expire_uploads(self) -> int:
         """End uploads that got no byte for their lifetime and became no submission."""
         expired = 0
-        lifetime = self.settings.upload_lifetime
-        for id in await self.uploads.untouched_for(lifetime):
-            if await self.submissions.uses(id):
-                await self.uploads.update(id, lambda current, _now: current.keep())
+        lifetime = self.intake.settings.upload_lifetime
+        for id in await self.intake.uploads.untouched_for(lifetime):
+            if await self.intake.submissions.uses(id):
+                await self.intake.uploads.update(id, lambda current, _now: current.keep())
                 continue
-            upload = await self.uploads.update(id, lambda current, now: current.expire(lifetime, now))
+            upload = await self.intake.uploads.update(id, lambda current, now: current.expire(lifetime, now))
             expired += upload.state is UploadState.EXPIRED
         return expired
 
     async def collect_ended(self) -> int:
         """Delete the bytes of uploads that came to nothing, once no request can be under way with them any more."""
-        ended = await self.uploads.uncollected(self.settings.orphan_age)
+        ended = await self.intake.uploads.uncollected(self.intake.settings.orphan_age)
         for upload in ended:
-            names = [found.name async for found in self.objects.list(pieces_of(upload.id))]
-            if not await self.submissions.uses(upload.id):
+            names = [found.name async for found in self.intake.objects.list(pieces_of(upload.id))]
+            if not await self.intake.submissions.uses(upload.id):
                 names += [verifying.dataset_key(upload.id), verifying.manifest_key(upload.id)]
-            await self.objects.delete(names)
-            await self.uploads.update(upload.id, lambda current, _now: current.mark_collected())
+            await self.intake.objects.delete(names)
+            await self.intake.uploads.update(upload.id, lambda current, _now: current.mark_collected())
         return len(ended)
 
     async def collect_orphans(self) -> int:
@@ -148,23 +134,23 @@ class Sweeping:
 
         A piece is given time first, since one that is being written is not counted yet either.
         """
-        old_before = await self.submissions.now() - self.settings.orphan_age
+        old_before = await self.intake.submissions.now() - self.intake.settings.orphan_age
         pieces: dict[str, list[ObjectInfo]] = defaultdict(list)
-        async for found in self.objects.list("uploads"):
+        async for found in self.intake.objects.list("uploads"):
             if found.modified < old_before:
                 pieces[found.name.split("/")[1]].append(found)
         deleted = 0
         for id, old in pieces.items():
             counted = await self._counted(id)
             orphans = [found.name for found in old if found.name.rpartition("/")[2] not in counted]
-            await self.objects.delete(orphans)
+            await self.intake.objects.delete(orphans)
             deleted += len(orphans)
         return deleted
 
     async def _counted(self, id: str) -> set[str]:
         """The pieces that an upload still needs."""
         try:
-            upload = await self.uploads.load(id, None)
+            upload = await self.intake.uploads.load(id, None)
         except Missing:
             return set()
         if upload.state not in (UploadState.RECEIVING, UploadState.VERIFYING):

@@ -52,10 +52,15 @@ def require_version(headers: Mapping[str, str]) -> None:
         )
 
 
+def has_body(headers: Mapping[str, str]) -> bool:
+    """Whether a creation brings the first bytes along."""
+    return headers.get("content-type", "").split(";")[0].strip().lower() == BODY_TYPE
+
+
 def require_body_type(headers: Mapping[str, str]) -> None:
     """Check that the body is declared as bytes of an upload; 415 otherwise."""
     received = headers.get("content-type", "")
-    if received.split(";")[0].strip().lower() != BODY_TYPE:
+    if not has_body(headers):
         raise Problem(
             415,
             "unsupported_media_type",

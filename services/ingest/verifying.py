@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 
+from services.ingest.intake import Intake
 from services.ingest.receiving import PIECE, piece_key
-from services.ingest.store import Uploads
 from services.ingest.upload import Upload, UploadState
 from shared.failures import DependencyDown
-from shared.jobs import Job, Jobs, Lease
+from shared.jobs import Job, Lease
 from shared.logs import get_logger
-from shared.objects import ObjectMissing, Objects
+from shared.objects import ObjectMissing
 
 log = get_logger(__name__)
 
@@ -31,7 +31,7 @@ def manifest_key(upload: str) -> str:
     return f"datasets/{upload}/manifest.json"
 
 
-async def begin_verifying(upload: Upload, *, uploads: Uploads, objects: Objects, jobs: Jobs) -> Upload:
+async def begin_verifying(upload: Upload, intake: Intake) -> Upload:
     """Verify a whole upload now if it is small, or queue a job that does.
 
     Never fails because of the verification itself: what is not verified now is found by the sweeper.
@@ -40,55 +40,59 @@ async def begin_verifying(upload: Upload, *, uploads: Uploads, objects: Objects,
         return upload
     try:
         if upload.length <= VERIFIED_AT_ONCE:
-            return await verify_upload(upload, uploads=uploads, objects=objects)
-        await queue_verification(upload, jobs=jobs)
+            return await verify_upload(upload, intake)
+        await queue_verification(upload, intake)
     except DependencyDown as error:
         log.warning("verification_postponed", upload=upload.id, error=str(error))
     return upload
 
 
-async def queue_verification(upload: Upload, *, jobs: Jobs) -> bool:
+async def queue_verification(upload: Upload, intake: Intake) -> bool:
     """Queue the job that verifies an upload; there is one per upload. True if it was not queued before."""
-    return await jobs.queue(upload.id, {"upload": upload.id}, team=upload.team)
+    return await intake.verifications.queue(upload.id, {"upload": upload.id}, team=upload.team)
 
 
-async def do_verification(lease: Lease, *, uploads: Uploads, objects: Objects) -> None:
+async def do_verification(lease: Lease, intake: Intake) -> None:
     """Do the job of verifying an upload."""
-    upload = await uploads.load(str(lease.payload["upload"]), None)
-    await verify_upload(upload, uploads=uploads, objects=objects)
+    upload = await intake.uploads.load(str(lease.payload["upload"]), None)
+    await verify_upload(upload, intake)
 
 
-async def verification_failed(job: Job, *, uploads: Uploads) -> None:
+async def verification_failed(job: Job, intake: Intake) -> None:
     """End an upload whose verification failed for good."""
-    await uploads.update(str(job.payload["upload"]), lambda upload, now: upload.give_up(now))
+    await intake.uploads.update(str(job.payload["upload"]), lambda upload, now: upload.give_up(now))
 
 
-async def verify_upload(upload: Upload, *, uploads: Uploads, objects: Objects) -> Upload:
+async def verify_upload(upload: Upload, intake: Intake) -> Upload:
     """Read the pieces of a whole upload once, compose them into one object and compare the digest."""
     if upload.state is not UploadState.VERIFYING:
         return upload
     try:
-        composed = await objects.compose([piece_key(upload.id, part) for part in upload.parts], dataset_key(upload.id))
+        composed = await intake.objects.compose(
+            [piece_key(upload.id, part) for part in upload.parts], dataset_key(upload.id)
+        )
     except ObjectMissing:
         # Another verification was first, and its pieces are gone; or the team deleted the upload.
-        current = await uploads.load(upload.id, None)
+        current = await intake.uploads.load(upload.id, None)
         if current.state is UploadState.VERIFYING:
             raise
         return current
     if composed.sha256 == upload.sha256:
         manifest = {"filename": upload.filename, "bytes": composed.bytes, "sha256": composed.sha256}
-        await objects.put(manifest_key(upload.id), json.dumps(manifest, ensure_ascii=False, sort_keys=True).encode())
-    verdict = await uploads.update(upload.id, lambda current, now: current.verify(composed.sha256, now))
-    await _tidy(verdict, objects=objects)
+        await intake.objects.put(
+            manifest_key(upload.id), json.dumps(manifest, ensure_ascii=False, sort_keys=True).encode()
+        )
+    verdict = await intake.uploads.update(upload.id, lambda current, now: current.verify(composed.sha256, now))
+    await discard_bytes(verdict, intake)
     return verdict
 
 
-async def _tidy(upload: Upload, *, objects: Objects) -> None:
+async def discard_bytes(upload: Upload, intake: Intake) -> None:
     """Delete what an upload no longer needs; what a crash or an outage leaves is collected by the sweeper."""
     unneeded = [piece_key(upload.id, part) for part in upload.parts]
     if upload.state is not UploadState.VERIFIED:
         unneeded += [dataset_key(upload.id), manifest_key(upload.id)]
     try:
-        await objects.delete(unneeded)
+        await intake.objects.delete(unneeded)
     except DependencyDown as error:
         log.warning("pieces_left", upload=upload.id, error=str(error))

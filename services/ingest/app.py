@@ -1,0 +1,57 @@
+"""Ingest: takes in uploads and submissions, and follows each to its end. `python -m services.ingest.app`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+from services.ingest import api, operations_api, refusals, uploads_api
+from services.ingest.handlers import Handlers
+from services.ingest.settings import IngestSettings
+from services.ingest.sweeping import Sweeping
+from services.ingest.verifying import do_verification
+from services.ingest.wiring import intake_of
+from shared.app import Service
+from shared.auth import CredentialProjection
+from shared.job_loop import JobLoop
+from shared.jobs import Lease
+from shared.signing import Signer
+
+
+def build(settings: IngestSettings) -> Service:
+    """The process, ready to run."""
+    if settings.signing_key_file is None:
+        sys.stderr.write("JIEBANG_SIGNING_KEY_FILE is needed: a PEM file; a new key is made if there is none\n")
+        raise SystemExit(2)
+    service = Service("ingest", settings)
+    intake = intake_of(service, settings)
+    credentials = CredentialProjection(service.database)
+
+    handlers = Handlers(intake, credentials)
+    service.stream("board.challenges")(handlers.on_challenges)
+    service.stream("board.teams")(handlers.on_teams)
+    service.stream("scoring.scores")(handlers.on_scores)
+    service.stream("ranking.leaderboards")(handlers.on_leaderboards)
+
+    async def verify(lease: Lease) -> None:
+        await do_verification(lease, intake)
+
+    service.background("verifications", JobLoop(intake.verifications, verify, concurrency=2).run)
+    for sweep in Sweeping(intake).sweeps():
+        service.sweep(sweep.name, sweep.every, sweep.task)
+
+    signer = Signer.load(settings.signing_key_file)
+    key_since = datetime.fromtimestamp(settings.signing_key_file.stat().st_mtime, UTC)
+    app = service.api(
+        uploads_api.create_router(intake),
+        api.create_router(intake, signer, key_since, service.stopping),
+        operations_api.create_router(intake),
+    )
+    app.add_middleware(uploads_api.SpeaksTus)
+    refusals.install(app)
+    service.authenticate(credentials)
+    return service
+
+
+if __name__ == "__main__":
+    build(IngestSettings.load_or_exit()).run()

@@ -1,0 +1,181 @@
+"""What a scan found: the engine's answer, read as the hostile thing it may be, becomes a verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jiebang.sandbox import Outcome, OutcomeStatus
+from services.ingest.submission import Reason
+from shared.failures import TransientError
+from shared.sandboxes import Sandboxes
+
+MOST_REASONS = 20
+LONGEST_TEXT = 500
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_KIND_AS = {"json": "jsonl"}
+"""Kinds of file that a challenge allows under the name of another: an array of records is as good as their lines."""
+
+
+class ScanCrashed(TransientError):
+    """The scan's process ended without an answer: it may have been killed from outside, or have met a bug of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a scan found: reasons against the dataset, or none and its digest."""
+
+    dataset_digest: str | None
+    files: int
+    reasons: tuple[Reason, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is against the dataset."""
+        return not self.reasons and self.dataset_digest is not None
+
+
+class Scanner(Protocol):
+    """Scans the dataset of an upload."""
+
+    async def scan(self, upload: str) -> Outcome:
+        """The engine's answer about an upload."""
+        ...
+
+
+class SandboxedScanner:
+    """Scans in a fresh confined child per dataset."""
+
+    def __init__(self, sandboxes: Sandboxes) -> None:
+        self._sandboxes = sandboxes
+
+    async def scan(self, upload: str) -> Outcome:
+        """See `Scanner`."""
+        return await self._sandboxes.run("scan", upload, {}, lambda outcome, _output: outcome)
+
+
+class RecordedScanner:
+    """Gives every dataset the same recorded answer: what is left is the cost of the platform itself."""
+
+    def __init__(self, recorded: Mapping[str, Any]) -> None:
+        self._recorded = dict(recorded)
+
+    async def scan(self, upload: str) -> Outcome:
+        """See `Scanner`."""
+        return Outcome(OutcomeStatus.DONE, self._recorded)
+
+
+def verdict_of(outcome: Outcome, formats: Sequence[str]) -> Verdict:
+    """The verdict in the engine's answer about a dataset, in a challenge that allows these kinds of file.
+
+    Raises:
+        ScanCrashed: there is no answer, and it may not be the dataset's fault.
+    """
+    match outcome.status:
+        case OutcomeStatus.DONE:
+            return _answer(outcome.result, formats)
+        case OutcomeStatus.REFUSED:
+            if outcome.result.get("fault") == "platform":
+                raise ScanCrashed(str(outcome.result.get("code")))
+            return _refused(_reason_of(outcome.result, gate="opening"))
+        case OutcomeStatus.KILLED_MEMORY:
+            return _refused(
+                Reason(
+                    code="needs_too_much_memory",
+                    sentence="Opening the dataset needs more memory than a submission may use. Hand in less, or split "
+                    "what is packed too tightly.",
+                    gate="opening",
+                )
+            )
+        case OutcomeStatus.KILLED_TIME:
+            return _refused(
+                Reason(
+                    code="takes_too_long",
+                    sentence="Opening the dataset takes longer than a submission may take. Hand in less, or in a "
+                    "simpler form.",
+                    gate="opening",
+                )
+            )
+        case OutcomeStatus.CRASHED:
+            raise ScanCrashed(outcome.detail or "no answer")
+
+
+def _refused(*reasons: Reason) -> Verdict:
+    return Verdict(None, 0, reasons)
+
+
+def _answer(result: Mapping[str, Any], formats: Sequence[str]) -> Verdict:
+    dataset = _mapping(result.get("dataset"))
+    files = [_mapping(file) for file in _list(dataset.get("files"))]
+    digest = dataset.get("digest")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ScanCrashed("the answer has no digest")
+    reasons = [reason for gate in _list(result.get("gates")) for reason in _gate_reasons(_mapping(gate))]
+    reasons += _kinds_refused(files, formats)
+    warnings = tuple(_text(warning) for warning in _list(result.get("warnings"))[:MOST_REASONS])
+    return Verdict(digest, len(files), tuple(reasons[:MOST_REASONS]), warnings)
+
+
+def _gate_reasons(gate: Mapping[str, Any]) -> list[Reason]:
+    id = _text(gate.get("id"))[:16] or "unknown"
+    if gate.get("status") == "passed":
+        return []
+    reasons = [_reason_of(_mapping(reason), gate=id) for reason in _list(gate.get("reasons"))]
+    if reasons:
+        return reasons
+    sentence = f"The gate {id} could not be passed."
+    return [Reason(code="gate_failed" if gate.get("status") == "failed" else "not_scanned", sentence=sentence, gate=id)]
+
+
+def _kinds_refused(files: Sequence[Mapping[str, Any]], formats: Sequence[str]) -> list[Reason]:
+    """The data files whose kind the challenge does not allow; other files are no data and no matter."""
+    if not formats:
+        return []
+    refused = []
+    for file in files:
+        kind = _text(file.get("kind"))
+        if kind not in ("", "other") and _KIND_AS.get(kind, kind) not in formats and kind not in formats:
+            allowed = ", ".join(formats)
+            refused.append(
+                Reason(
+                    code="format_not_allowed",
+                    sentence=f"This challenge takes {allowed}, and the file is {kind}. Convert it.",
+                    gate="G3",
+                    path=_text(file.get("path")) or None,
+                )
+            )
+    return refused
+
+
+def _reason_of(found: Mapping[str, Any], *, gate: str) -> Reason:
+    code = found.get("code")
+    known = isinstance(code, str) and _CODE.fullmatch(code) is not None
+    sentence = _text(found.get("sentence")) or " ".join(
+        part for part in (_text(found.get("title")), _text(found.get("detail"))) if part
+    )
+    return Reason(
+        code=str(code) if known else "unreadable",
+        sentence=sentence or "The dataset cannot be opened.",
+        gate=gate,
+        path=_text(found.get("path")) or None,
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    """A text that can be stored and shown: bounded, and without half characters."""
+    if not isinstance(value, str):
+        return ""
+    return value[:LONGEST_TEXT].encode("utf-8", "replace").decode()

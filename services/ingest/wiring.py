@@ -1,0 +1,41 @@
+"""The parts of ingest put together, the same for the API and for the scan worker."""
+
+from __future__ import annotations
+
+from services.ingest.intake import Intake
+from services.ingest.quota import Ledger
+from services.ingest.settings import IngestSettings
+from services.ingest.store_mongo import (
+    DatabaseClock,
+    MongoBoard,
+    MongoLedgers,
+    MongoPreflights,
+    MongoSubmissions,
+    MongoUploads,
+)
+from services.ingest.submission import Submission
+from services.ingest.upload import Upload
+from shared.app import Service
+
+
+def intake_of(service: Service, settings: IngestSettings) -> Intake:
+    """The stores and queues of ingest over the database of a process."""
+    moments = DatabaseClock(service.database)
+    uploads = MongoUploads(service.aggregates("uploads", Upload), moments)
+    submissions = MongoSubmissions(service.aggregates("submissions", Submission), moments)
+    ledgers = MongoLedgers(service.aggregates("ledgers", Ledger), moments)
+    preflights = MongoPreflights(service.database)
+    for store in (uploads, submissions, ledgers, preflights):
+        service.prepare(store.prepare)
+    return Intake(
+        uploads=uploads,
+        submissions=submissions,
+        ledgers=ledgers,
+        board=MongoBoard(service.database),
+        preflights=preflights,
+        objects=service.objects,
+        scans=service.jobs("scan_jobs"),
+        verifications=service.jobs("verify_jobs"),
+        ids=service.ids,
+        settings=settings,
+    )
