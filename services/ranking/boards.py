@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.ranking.leaderboard import Leaderboard
-from services.ranking.projection import Board, BoardFact
+from services.ranking.projection import Board, BoardFact, Record
 from services.ranking.store import Leaderboards
 from shared.contracts.envelope import Event
 from shared.failures import TransientError
@@ -85,11 +85,10 @@ class Boards:
 
     async def catch_up(self, live: LiveBoard) -> None:
         """Bring a held board to what is stored now: what was folded since, or all of it after a rebuild."""
-        head = await self._store.head(live.head.challenge, live.head.phase)
         now = asyncio.get_running_loop().time()
+        head = await self._store.head(live.head.challenge, live.head.phase)
         if not live.loaded or head.generation != live.head.generation or head.seq < live.head.seq:
-            records = await self._store.records(head)
-            records += head.unwritten
+            head, records = await load(self._store, head)
             live.board = Board(fact for record in records for fact in record.facts)
             live.loaded = True
         elif head.seq > live.head.seq:
@@ -111,3 +110,13 @@ class Boards:
 
     def _stale(self, live: LiveBoard) -> bool:
         return not live.loaded or asyncio.get_running_loop().time() - live.looked_at > self._fresh
+
+
+async def load(store: Leaderboards, head: Leaderboard) -> tuple[Leaderboard, list[Record]]:
+    """All entries of a board, and the head they belong to: that of a rebuild if one was switched to meanwhile."""
+    while True:
+        records = [*await store.records(head), *head.unwritten]
+        now = await store.head(head.challenge, head.phase)
+        if now.generation == head.generation:
+            return head, records
+        head = now  # the entries that were just read may be half removed

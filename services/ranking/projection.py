@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from services.ranking.ranking_rules import Place, place
 
@@ -81,13 +81,26 @@ class Ended:
 BoardFact = Received | Scored | Ended
 
 
+_Kind = TypeVar("_Kind", Received, Scored, Ended)
+
+
 def _moment(fact: BoardFact) -> tuple[datetime, str]:
     return fact.at, fact.event
 
 
+def _first(known: _Kind, fact: _Kind) -> _Kind:
+    """The earlier of two facts that say the same; of one fact twice, the one that was folded first."""
+    if known == fact:
+        return known if known.seq else fact
+    return min(known, fact, key=_moment)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that is known of one submission; where two facts say the same thing, the earlier one stays."""
+    """All that is known of one submission; where two facts say the same thing, the earlier one stays.
+
+    A fact's `seq` is the fold that made it known; 0 if a rebuild found it, so that nobody was told of it yet.
+    """
 
     submission: str
     team: str
@@ -99,13 +112,13 @@ class Record:
         """This record and one more fact."""
         match fact:
             case Received():
-                return replace(self, received=min(self.received or fact, fact, key=_moment))
+                return replace(self, received=_first(self.received or fact, fact))
             case Ended():
-                return replace(self, ended=min(self.ended or fact, fact, key=_moment))
+                return replace(self, ended=_first(self.ended or fact, fact))
             case Scored():
                 by_rubric = {score.rubric_digest: score for score in self.scores}
                 known = by_rubric.get(fact.rubric_digest, fact)
-                by_rubric[fact.rubric_digest] = min(known, fact, key=_moment)
+                by_rubric[fact.rubric_digest] = _first(known, fact)
                 return replace(self, scores=tuple(sorted(by_rubric.values(), key=_moment)))
 
     @property
@@ -179,6 +192,8 @@ class Board:
     def __init__(self, facts: Iterable[BoardFact] = ()) -> None:
         self.records: dict[str, Record] = {}
         self.pending = 0
+        self.as_of: datetime | None = None
+        self._submissions: dict[str, set[str]] = {}
         self._counted: dict[str, list[Place]] = {}
         self._standing: list[Place] = []
         self._history: list[Move] = []
@@ -194,7 +209,7 @@ class Board:
         """What `fact` would change, or None if the board knows it already. Changes nothing."""
         old = self.records.get(fact.submission) or Record(fact.submission, fact.team)
         new = old.joined(fact)
-        if new == old and fact.submission in self.records:
+        if new == old and new.seq == old.seq and fact.submission in self.records:
             return None
         places = self._counted.get(new.team, [])
         before = places[0] if places else None
@@ -221,7 +236,9 @@ class Board:
         record = plan.record
         known = self.records.get(record.submission)
         self.records[record.submission] = record
+        self._submissions.setdefault(record.team, set()).add(record.submission)
         self.pending = plan.pending
+        self.as_of = max(self.as_of or fact.at, fact.at)
         places = self._counted.setdefault(record.team, [])
         if known is not None and (gone := known.counted) is not None:
             del places[bisect_left(places, gone)]
@@ -266,7 +283,7 @@ class Board:
 
     def of_team(self, team: str) -> list[Record]:
         """All submissions of a team: those that count from the best down, then the others as they came."""
-        own = [record for record in self.records.values() if record.team == team]
+        own = [self.records[submission] for submission in self._submissions.get(team, ())]
         counted = sorted((record for record in own if record.counted), key=lambda record: record.counted or ())
         others = sorted((record for record in own if not record.counted), key=lambda record: record.submission)
         return [*counted, *others]
@@ -324,9 +341,21 @@ def canonical(board: Board) -> dict[str, Any]:
         "records": {
             name: {
                 "team": record.team,
-                "received": record.received and str(record.received.at),
-                "scores": [[score.rubric_digest, score.total, score.event] for score in record.scores],
-                "ended": record.ended and [str(record.ended.end), record.ended.event],
+                "received": record.received and [str(record.received.at), str(record.received.received_at)],
+                "scores": [
+                    [
+                        score.event,
+                        str(score.at),
+                        str(score.received_at),
+                        score.rubric_digest,
+                        score.total,
+                        score.coverage,
+                        sorted(score.dimensions.items()),
+                        score.grade,
+                    ]
+                    for score in record.scores
+                ],
+                "ended": record.ended and [record.ended.event, str(record.ended.at), str(record.ended.end)],
             }
             for name, record in sorted(board.records.items())
         },

@@ -269,3 +269,32 @@ class MemoryChallenges:
 def mongo_leaderboards(heads: Aggregates[Leaderboard], database: Database) -> MongoLeaderboards:
     """The boards in a service's own database."""
     return MongoLeaderboards(heads, database["entries"])
+
+
+class Reports(Protocol):
+    """What came of rebuilds."""
+
+    async def keep(self, id: str, report: dict[str, Any]) -> None:
+        """Keep what came of a rebuild; the first report of it stays."""
+        ...
+
+    async def find(self, id: str) -> dict[str, Any] | None:
+        """What came of a rebuild."""
+        ...
+
+
+class MongoReports:
+    """One document per rebuild."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def keep(self, id: str, report: dict[str, Any]) -> None:
+        """Keep what came of a rebuild; the first report of it stays."""
+        with translated():
+            await self._collection.update_one({"_id": id}, {"$setOnInsert": report}, upsert=True)
+
+    async def find(self, id: str) -> dict[str, Any] | None:
+        """What came of a rebuild."""
+        with translated():
+            return await self._collection.find_one({"_id": id}, {"_id": 0})

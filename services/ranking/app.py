@@ -1,0 +1,54 @@
+"""Ranking: folds scores into leaderboards and shows them. `python -m services.ranking.app`."""
+
+from __future__ import annotations
+
+from services.ranking.api import create_ops_router, create_router
+from services.ranking.boards import Boards
+from services.ranking.handlers import Handlers
+from services.ranking.leaderboard import Leaderboard
+from services.ranking.reading import Reading
+from services.ranking.rebuilds import Rebuilds, replay
+from services.ranking.settings import RankingSettings
+from services.ranking.store import MongoChallenges, MongoReports, mongo_leaderboards
+from shared.app import Service
+from shared.auth import CredentialProjection
+from shared.job_loop import JobLoop
+
+
+def build(settings: RankingSettings) -> Service:
+    """The process, ready to run."""
+    service = Service("ranking", settings)
+    store = mongo_leaderboards(service.aggregates("leaderboards", Leaderboard), service.database)
+    service.prepare(store.prepare)
+    boards = Boards(store, fresh=settings.fresh)
+    challenges = MongoChallenges(service.database["challenges"])
+    credentials = CredentialProjection(service.database)
+
+    handlers = Handlers(boards=boards, challenges=challenges, credentials=credentials)
+    service.stream("scoring.scores")(handlers.on_scores)
+    service.stream("intake.submissions")(handlers.on_submissions)
+    service.stream("board.challenges")(handlers.on_challenges)
+    service.stream("board.teams")(handlers.on_teams)
+
+    jobs = service.jobs("rebuild", lease=settings.rebuild_lease)
+    rebuilds = Rebuilds(
+        jobs,
+        MongoReports(service.database["rebuild_reports"]),
+        boards=boards,
+        store=store,
+        replay=lambda topic: replay(settings, topic),
+        ids=service.ids,
+        clock=service.clock,
+    )
+    service.background("rebuilds", JobLoop(jobs, rebuilds.work).run)
+    service.sweep("expired rebuilds", settings.rebuild_lease, jobs.expire)
+
+    reading = Reading(boards, service.clock, pages=settings.pages)
+    board_routes = create_router(reading=reading, challenges=challenges, clock=service.clock)
+    service.api(board_routes, create_ops_router(rebuilds=rebuilds))
+    service.authenticate(credentials)
+    return service
+
+
+if __name__ == "__main__":
+    build(RankingSettings.load_or_exit()).run()
