@@ -78,7 +78,7 @@ async def score(
         await _end_without_report(assignment, measured, attempts=lease.counted, scores=scores, clock=clock)
         return
     try:
-        found = verdict(measured.outcome.result, assignment)
+        found = verdict(measured.outcome.result, assignment, terms)
     except ReportRefused as refused:
         log.error("report_refused", submission=assignment.submission, why=str(refused))
         await fail(assignment, refused.code, scores=scores, clock=clock)

@@ -188,9 +188,6 @@ class RecordedMeasuring:
         report = {
             **self._report,
             "dataset": {**self._report["dataset"], "digest": assignment.dataset_digest},
-            "engine": {
-                **self._report["engine"],
-                "rubric": {**self._report["engine"]["rubric"], "digest": assignment.rubric_digest},
-            },
+            "rubric": {**self._report["rubric"], "digest": assignment.rubric_digest},
         }
         return Measured(Outcome(OutcomeStatus.DONE, report), self._page)

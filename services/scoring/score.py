@@ -21,8 +21,6 @@ from shared.contracts.scoring import ScoreCompleted, ScoreFailed
 
 _DECIMAL = re.compile(r"[0-9]{1,3}\.[0-9]{6}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_GRADES = ("A", "B", "C", "D", "E")
-_MOST_DIMENSIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +102,8 @@ class ReportRefused(Exception):
         self.code = code
 
 
-def verdict(report: Mapping[str, Any], assignment: Assignment) -> Verdict:
-    """Read the numbers out of a report that nobody vouches for.
+def verdict(report: Mapping[str, Any], assignment: Assignment, terms: Terms) -> Verdict:
+    """Read the numbers out of a report that nobody vouches for; `terms` say which dimensions and grades there are.
 
     Raises:
         ReportRefused: `gate_failed` if a gate said no, `dataset_changed` or `rubric_changed` if the report speaks of
@@ -114,23 +112,25 @@ def verdict(report: Mapping[str, Any], assignment: Assignment) -> Verdict:
     dataset, engine = _mapping(report.get("dataset"), "dataset"), _mapping(report.get("engine"), "engine")
     if dataset.get("digest") != assignment.dataset_digest:
         raise ReportRefused("dataset_changed", "the dataset measured is not the one that was scanned")
-    rubric = _mapping(engine.get("rubric"), "engine.rubric")
+    rubric = _mapping(report.get("rubric"), "rubric")
     if rubric.get("digest") != assignment.rubric_digest:
         raise ReportRefused("rubric_changed", "the rubric measured by is not the challenge's")
     if report.get("total") is None:
         raise ReportRefused("gate_failed", "a gate failed, so there is no total")
     dimensions = _mapping(report.get("dimensions"), "dimensions")
-    if len(dimensions) > _MOST_DIMENSIONS or not all(isinstance(n, str) and _NAME.fullmatch(n) for n in dimensions):
-        raise ReportRefused("report_malformed", "dimensions: too many, or oddly named")
+    if not dimensions.keys() <= terms.rubric["dimensions"].keys():
+        raise ReportRefused("report_malformed", "dimensions: the rubric has no such one")
     scores = {name: _score(value) for name, value in dimensions.items()}
     grade, provisional, version = report.get("grade"), report.get("provisional"), engine.get("version")
-    if grade not in _GRADES or not isinstance(provisional, bool) or not isinstance(version, str):
-        raise ReportRefused("report_malformed", "grade, provisional or engine.version")
+    if not isinstance(grade, str) or grade not in terms.rubric["grades"]:
+        raise ReportRefused("report_malformed", "grade: the rubric has no such one")
+    if not isinstance(provisional, bool) or not isinstance(version, str):
+        raise ReportRefused("report_malformed", "provisional or engine.version")
     return Verdict(
         total=_decimal(report["total"], "total"),
         dimensions={name: score for name, score in scores.items() if score is not None},
         coverage=_decimal(report.get("coverage"), "coverage"),
-        grade=str(grade),
+        grade=grade,
         provisional=provisional,
         dataset_digest=assignment.dataset_digest,
         engine=version[:64],
