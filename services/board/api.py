@@ -13,7 +13,6 @@ from jiebang.errors import JiebangError
 from services.board import commands
 from services.board.challenge import Challenge
 from services.board.credential import Credential
-from services.board.repeats import Repeats
 from services.board.store import Store
 from services.board.team import Registration, Team
 from shared.auth import Principal, maybe_principal, require
@@ -21,6 +20,7 @@ from shared.contracts.board import Role
 from shared.http import After, Limit, conditional, cursor_of, json_bytes, link_next, place_of
 from shared.ids import OwnerId
 from shared.problems import Fault, Problem
+from shared.repeats import Repeats
 
 MOST_NAMES = 200
 DEEPEST = 24

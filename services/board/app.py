@@ -9,11 +9,11 @@ from jiebang.errors import JiebangError
 from services.board import commands
 from services.board.api import as_problem, create_router
 from services.board.keys import StoredCredentials
-from services.board.repeats import Repeats
 from services.board.settings import BoardSettings
 from services.board.store import MongoStore
 from shared.app import Service
 from shared.http import IdempotencyKeys
+from shared.repeats import Repeats
 
 
 def create_service(settings: BoardSettings) -> Service:
