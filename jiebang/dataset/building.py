@@ -119,7 +119,7 @@ class TableBuilder:
         if column.name == declared.time and declared.time_format is not None:
             if column.declared is None:
                 column_type = ColumnType.TIMESTAMP
-            if column_type in (ColumnType.DATE, ColumnType.TIMESTAMP):
+            if column_type is not ColumnType.TEXT:
                 function = f"jb_time_{self._relation}"
                 install_time_format(self._connection, function, declared.time_format)
                 return Reading(column_type, missing, time_function=function)

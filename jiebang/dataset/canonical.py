@@ -70,7 +70,7 @@ def canonicalise(
     try:
         warnings: list[str] = []
         files = [file for file in dataset.files if file.kind is not FileKind.OTHER]
-        sources = [open_source(file, declaration, folder, warnings) for file in files]
+        sources = [open_source(file, number, declaration, folder, warnings) for number, file in enumerate(files)]
         plans, unplaced = plan_tables(sources, declaration)
         warnings += unplaced
         # A table in memory is the fastest to read again; text takes about twice its bytes there.

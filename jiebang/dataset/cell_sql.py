@@ -118,6 +118,8 @@ class Reading:
 
     def value(self, s: str, f: str, k: str) -> str:
         """SQL for `x`: the value of a numeric cell in millionths."""
+        if self.time_function is not None:
+            return f"CASE WHEN {k} = 1 THEN jb_millionths({s}) ELSE NULL END"
         if self.type is ColumnType.INTEGER:
             quick = f"TRY_CAST({s} AS BIGINT) * 1000000"
         else:

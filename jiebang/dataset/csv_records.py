@@ -20,7 +20,7 @@ from jiebang.dataset.dialect import Header, closing_quote, find_header, is_blank
 from jiebang.dataset.encoding import Encoding, is_utf8, utf8_blocks
 from jiebang.dataset.opening import DataFile
 from jiebang.dataset.tally import MAX_FAILURES, MAX_RECORD_BYTES, Batch, Tally
-from jiebang.dataset.text_columns import Block, nullable_view_array, view_array
+from jiebang.dataset.text_columns import Block, nullable_view_array, replace_cells, view_array
 
 _LF, _CR, _QUOTE = 10, 13, 34
 _BLANK_STARTS = np.zeros(256, dtype=np.bool_)
@@ -73,20 +73,16 @@ class CsvFile:
 
 
 def open_csv(file: DataFile, encoding: Encoding) -> CsvFile:
-    """Read the header of a CSV file; a header that cannot be one is told in `problem`."""
+    """Read the header of a CSV file; a header that is too long to be one is told in `problem`."""
     text = b""
-    blocks = utf8_blocks(file.location, encoding)
-    try:
-        for block in blocks:
-            text += block
-            header = find_header(text, final=False)
-            if header:
-                return CsvFile(file, encoding, header)
-            if len(text) > MAX_RECORD_BYTES:
-                return CsvFile(file, encoding, None, f"the header is longer than {MAX_RECORD_BYTES >> 20} MiB")
-        return CsvFile(file, encoding, find_header(text, final=True))
-    except ValueError as error:
-        return CsvFile(file, encoding, None, str(error))
+    for block in utf8_blocks(file.location, encoding):
+        text += block
+        header = find_header(text, final=False)
+        if header:
+            return CsvFile(file, encoding, header)
+        if len(text) > MAX_RECORD_BYTES:
+            return CsvFile(file, encoding, None, f"the header is longer than {MAX_RECORD_BYTES >> 20} MiB")
+    return CsvFile(file, encoding, find_header(text, final=True))
 
 
 class CsvReader:
@@ -401,17 +397,12 @@ def _column(
 ) -> pa.Array:
     """One column of a block as an array of strings, doubled quotes undone."""
     words = block.views(starts, lengths)
-    rows = np.flatnonzero(doubled) if doubled is not None else ()
-    if not len(rows):
+    if doubled is None or not doubled.any():
         return view_array(words, block.buffer)
+    rows = np.flatnonzero(doubled)
     cells = [block.raw[starts[row] : starts[row] + lengths[row]].replace(b'""', b'"') for row in rows]
-    undone = Block(*cells)
-    new_lengths = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells))
-    new_starts = np.cumsum(new_lengths, dtype=np.int32) - new_lengths
-    new_words = undone.views(new_starts, new_lengths)
-    new_words[new_lengths > 12, 2] = 1  # the second buffer
-    words[rows] = new_words
-    return view_array(words, block.buffer, undone.buffer)
+    undone = replace_cells(words, rows, cells)
+    return view_array(words, block.buffer, undone)
 
 
 class _OverlongRecord:

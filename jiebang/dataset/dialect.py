@@ -37,52 +37,45 @@ def is_blank(line: bytes) -> bool:
 
 
 def column_names(raw: Iterable[str]) -> tuple[str, ...]:
-    """Names in NFC; a repeated one gets the first free of `#2`, `#3`, …"""
-    names: list[str] = []
-    wanted = [unicodedata.normalize("NFC", name) for name in raw]
-    taken = set(wanted)
-    seen: set[str] = set()
+    """Names in NFC; from left to right, a repeated one gets the first free of `#2`, `#3`, …"""
+    names: dict[str, None] = {}
     following: dict[str, int] = {}
-    for name in wanted:
-        unique = name
-        if name in seen:
-            number = following.get(name, 2)
-            while (unique := f"{name}#{number}") in taken:
-                number += 1
-            following[name] = number + 1
-            taken.add(unique)
-        seen.add(unique)
-        names.append(unique)
+    for name in raw:
+        name = unique = unicodedata.normalize("NFC", name)
+        while unique in names:
+            number = following[name] = following.get(name, 1) + 1
+            unique = f"{name}#{number}"
+        names[unique] = None
     return tuple(names)
 
 
 def find_header(text: bytes, *, final: bool) -> Header | None:
-    """The header of a CSV text, or None when more of the text is needed (or, with `final`, when there is none).
-
-    Raises ValueError, with a sentence, when the first record cannot be a header.
-    """
+    """The header of a CSV text, or None when more of the text is needed (or, with `final`, when there is none)."""
+    blank_lines: list[tuple[int, int]] = []
     at = 0
     while True:
         end = _LINE_END.search(text, at)
-        line = text[at : end.start()] if end else text[at:]
-        if not is_blank(line):
+        line_end = end.start() if end else len(text)
+        if not is_blank(text[at:line_end]):
             break
         if end is None:
             return None
+        blank_lines.append((at, line_end))
         at = end.end()
     counted = _count_delimiters(text, at, final=final)
     if counted is None:
         return None
-    counts, end_of_record = counted
+    counts, record_end = counted
     delimiter = max(DELIMITERS, key=lambda candidate: counts[candidate])
     if not counts[delimiter]:
         delimiter = b""
-    fields = _fields(text[at:end_of_record], delimiter)
-    try:
-        names = [field.decode("utf-8").strip(TRIMMED) for field in fields]
-    except UnicodeDecodeError:
-        raise ValueError("the header holds an undecodable byte") from None
-    return Header(delimiter, column_names(names), end_of_record)
+    for start, line_end in blank_lines:
+        if delimiter and delimiter in text[start:line_end]:  # only now a line of tabs turns out to be a record
+            at, record_end = start, line_end
+            break
+    # A header is read as well as it can be: names with a wrong byte are still names.
+    names = [field.decode("utf-8", "replace").strip(TRIMMED) for field in _fields(text[at:record_end], delimiter)]
+    return Header(delimiter, column_names(names), record_end)
 
 
 def _count_delimiters(text: bytes, at: int, *, final: bool) -> tuple[dict[bytes, int], int] | None:
@@ -100,9 +93,7 @@ def _count_delimiters(text: bytes, at: int, *, final: bool) -> tuple[dict[bytes,
                 continue  # a quote inside a field is literal
             closing = closing_quote(text, at)
             if closing is None or (closing + 1 == len(text) and not final):
-                if final:
-                    raise ValueError("a quote in the header is never closed")
-                return None
+                return (counts, len(text)) if final else None
             at = closing + 1
         elif char in counts:
             counts[char] += 1
@@ -126,19 +117,15 @@ def _fields(record: bytes, delimiter: bytes) -> Sequence[bytes]:
     fields = []
     at = 0
     while True:
+        value = b""
         if record[at : at + 1] == b'"':
             closing = closing_quote(record, at + 1)
-            if closing is None:
-                raise ValueError("a quote in the header is never closed")
-            fields.append(record[at + 1 : closing].replace(b'""', b'"'))
+            closing = len(record) if closing is None else closing
+            value = record[at + 1 : closing].replace(b'""', b'"')
             at = closing + 1
-            if at < len(record) and (not delimiter or record[at : at + 1] != delimiter):
-                raise ValueError("text follows a closing quote in the header")
-        else:
-            end = record.find(delimiter, at) if delimiter else len(record)
-            end = len(record) if end < 0 else end
-            fields.append(record[at:end])
-            at = end
-        if at >= len(record):
+        end = record.find(delimiter, at) if delimiter else len(record)
+        end = len(record) if end < 0 else end
+        fields.append(value + record[at:end])
+        if end >= len(record):
             return fields
-        at += 1  # the delimiter
+        at = end + 1

@@ -92,7 +92,7 @@ def _found(sources: Sequence[Source], declaration: Declaration) -> list[PlannedT
     groups: dict[object, list[Source]] = {}
     for source in sources:
         group: object = (source.family, frozenset(source.names))
-        if source.problem is not None or not source.names:
+        if source.problem is not None:
             group = source.file.path  # what cannot be read joins nothing
         groups.setdefault(group, []).append(source)
     tables = []

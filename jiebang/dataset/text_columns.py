@@ -29,7 +29,12 @@ class Block:
         self.bytes: npt.NDArray[np.uint8] = np.frombuffer(self.raw, dtype=np.uint8)
         self.buffer = pa.py_buffer(self.raw)
         self._eight = np.ndarray((self.length + 1,), "<u8", self.raw, strides=(1,))
+        self._first_four = np.ndarray((self.length + 1,), "<u4", self.raw, strides=(1,))
         self._four = np.ndarray((self.length + 1,), "<u4", self.raw, offset=8, strides=(1,))
+
+    def words_at(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+        """The four bytes from each position on, as little-endian numbers."""
+        return self._first_four[starts]
 
     def views(self, starts: Positions, lengths: Positions) -> npt.NDArray[np.uint32]:
         """The views of cells, as rows of four 32-bit words: length, then twelve bytes or prefix, buffer and offset."""
@@ -49,9 +54,23 @@ class Block:
         return words
 
 
-def view_array(words: npt.NDArray[np.uint32], *buffers: pa.Buffer) -> pa.Array:
-    """An Arrow array of strings out of views; the words name the buffers by their index."""
-    return pa.Array.from_buffers(pa.string_view(), len(words), [None, pa.py_buffer(words), *buffers], null_count=0)
+def view_array(
+    words: npt.NDArray[np.uint32], *buffers: pa.Buffer, present: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """An Arrow array of strings out of views, which name the buffers by index; null where not `present`."""
+    validity = None if present is None or present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    parts = [validity, pa.py_buffer(np.ascontiguousarray(words)), *buffers]
+    return pa.Array.from_buffers(pa.string_view(), len(words), parts, null_count=0 if validity is None else -1)
+
+
+def replace_cells(words: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64], cells: Sequence[bytes]) -> pa.Buffer:
+    """Put other texts into some rows of views; returns the buffer that becomes the second of the array."""
+    block = Block(*cells)
+    lengths = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells))
+    replaced = block.views(np.cumsum(lengths, dtype=np.int32) - lengths, lengths)
+    replaced[lengths > 12, 2] = 1
+    words[rows] = replaced
+    return block.buffer
 
 
 def nullable_view_array(cells: Sequence[bytes | None]) -> pa.Array:
@@ -62,10 +81,7 @@ def nullable_view_array(cells: Sequence[bytes | None]) -> pa.Array:
     np.cumsum(lengths[:-1], out=starts[1:])
     words = block.views(starts, lengths)
     present = np.fromiter((cell is not None for cell in cells), dtype=np.bool_, count=len(cells))
-    validity = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.Array.from_buffers(
-        pa.string_view(), len(cells), [validity, pa.py_buffer(words), block.buffer], null_count=-1
-    )
+    return view_array(words, block.buffer, present=present)
 
 
 def integer_array(values: npt.NDArray[np.int64]) -> pa.Array:
