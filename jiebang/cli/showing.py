@@ -41,8 +41,11 @@ def show_gates(console: Console, facts: Facts) -> None:
 def show_report(console: Console, facts: Facts) -> None:
     """A whole report, the most important first."""
     show_gates(console, facts)
-    if facts["total"] is None:
+    if any(gate["status"] != "passed" for gate in facts["gates"]):
         console.print("\n[bold red]Refused.[/] No measure was run; mend what the gates say first.")
+        return
+    if facts["total"] is None:
+        console.print("\n[bold red]Nothing could be measured.[/]")
         return
     grade = facts["grade"]
     console.print(
@@ -50,6 +53,8 @@ def show_report(console: Console, facts: Facts) -> None:
         + ("   [yellow]provisional[/]" if facts["provisional"] else "")
         + f"   [dim]coverage {facts['coverage']}, rubric {escape(str(facts['engine']['rubric']))}[/]\n"
     )
+    for sentence in facts["declare"]:
+        console.print(f"[yellow]·[/] {escape(sentence)}")
     rows = table("", "measure", "value", "", "score", "", right=("value", "score"))
     for column in rows.columns[:5]:
         column.no_wrap = True

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from jiebang.report.radar import radar
-from jiebang.report.reading import GATES, GRADES, MEASURES, STATUSES, DimensionLine, dimensions, wording
+from jiebang.report.reading import GATES, STATUSES, DimensionLine, dimensions, wording
 
 Facts = Mapping[str, Any]
 
@@ -82,7 +82,7 @@ def card(facts: Facts) -> str:
 
 
 def _view(facts: Facts) -> dict[str, Any]:
-    refused = facts["total"] is None
+    refused = any(gate["status"] != "passed" for gate in facts["gates"])
     lines = () if refused else dimensions(facts)
     return {
         "facts": facts,
@@ -91,11 +91,9 @@ def _view(facts: Facts) -> dict[str, Any]:
         "lines": lines,
         "radar": radar(lines),
         "verdict": _verdict(facts, lines),
-        "scale": _scale(),
-        "unmeasured": [line for dimension in lines for line in dimension.measures if line.status == "not_declared"],
+        "scale": _scale(facts["rubric"]["grades"]),
         "gates": GATES,
         "statuses": STATUSES,
-        "measure_words": MEASURES,
         "wording": wording,
         "most_columns": MOST_COLUMNS,
         "best_gain": max((Decimal(fix["gain"]) for fix in facts["fixes"]), default=Decimal(0)),
@@ -111,9 +109,9 @@ def _name(facts: Facts) -> str:
 
 def _verdict(facts: Facts, lines: tuple[DimensionLine, ...]) -> str:
     """The whole report in a sentence or two."""
-    if facts["total"] is None:
-        failed = [gate["id"] for gate in facts["gates"] if gate["status"] != "passed"]
-        return f"Not judged: the dataset did not pass {' and '.join(failed)}. Nothing was measured."
+    failed = [gate["id"] for gate in facts["gates"] if gate["status"] != "passed"]
+    if failed:
+        return f"Not judged: the dataset did not pass {_listed(failed)}. Nothing was measured."
     valued = [(line, line.value) for line in lines if line.value is not None]
     if not valued:
         return "Nothing could be measured yet: declare what is known about the data."
@@ -122,14 +120,36 @@ def _verdict(facts: Facts, lines: tuple[DimensionLine, ...]) -> str:
     if least == 100:
         return "Nothing to mend: every dimension that could be measured is whole."
     strong = f"Whole in {_listed(whole)}. " if whole else ""
-    return f"{strong}What holds it back most is {weakest.wording.en.lower()}, at {_points(least)} of 100."
+    return (
+        f"{strong}What holds it back most is {weakest.wording.en.lower()}, at {_points(least)} of 100."
+        f"{_held_back(facts)}"
+    )
 
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _scale() -> list[_Step]:
-    """The grades by their lowest total, worst first."""
-    lows = [Decimal(0), *(Decimal(low) for low in reversed(GRADES.values()) if low)]
-    return [_Step(*step) for step in zip(reversed(GRADES), lows, [*lows[1:], Decimal(100)], strict=True)]
+def _scale(grades: Facts) -> list[_Step]:
+    """The rubric's grades by their lowest total, worst first; JSON on its way may have lost their order."""
+    rising = sorted(
+        ((grade, Decimal(rule["total"]), Decimal(rule["dimension"])) for grade, rule in grades.items()),
+        key=lambda rule: rule[1:],
+    )
+    highs = [low for _, low, _ in rising[1:]] + [Decimal(100)]
+    return [_Step(grade, low, high) for (grade, low, _), high in zip(rising, highs, strict=True)]
+
+
+def _held_back(facts: Facts) -> str:
+    """Why the grade is below what the total alone would earn; empty when it is not."""
+    total = Decimal(facts["total"])
+    alone = next(step.grade for step in reversed(_scale(facts["rubric"]["grades"])) if total >= step.low)
+    if alone == facts["grade"]:
+        return ""
+    return (
+        f" The total alone would earn {_an(alone)}, but no dimension may lie that low: the grade is {facts['grade']}."
+    )
+
+
+def _an(grade: str) -> str:
+    return f"an {grade}" if grade in {"A", "E"} else f"a {grade}"

@@ -50,8 +50,6 @@ STATUSES = {
     "not_scanned": Wording("not scanned", "未扫描"),
     "failed": Wording("failed", "失败"),
 }
-# The least total of each grade; A, B and C also ask that no dimension falls below a mark of its own.
-GRADES = {"A": 90, "B": 80, "C": 70, "D": 60, "E": 0}
 
 
 def wording(words: Mapping[str, Wording], name: str) -> Wording:

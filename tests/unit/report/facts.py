@@ -128,7 +128,15 @@ _SCORED: Facts = {
             },
             "balance": {"weight": "10", "measures": {"BAL-1": {**LIMITS, "floor": "0.3", "target": "0.9"}}},
         },
+        "grades": {
+            "A": {"total": "90", "dimension": "75"},
+            "B": {"total": "80", "dimension": "60"},
+            "C": {"total": "70", "dimension": "45"},
+            "D": {"total": "60", "dimension": "0"},
+            "E": {"total": "0", "dimension": "0"},
+        },
     },
+    "declare": ["Declare `records`, so that SCL-1 (scale) is measured."],
     "declaration_digest": "77" * 32,
     "profile": {
         "tables": [
@@ -183,5 +191,6 @@ def refused() -> Facts:
         "provisional": False,
         "coverage": None,
         "fixes": [],
+        "declare": [],
         "profile": {"tables": []},
     }

@@ -1,0 +1,185 @@
+"""The page says everything that the facts say, escapes what strangers wrote, and loads nothing."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import palmerpenguins
+import pytest
+
+import jiebang
+from jiebang.report import render_card, render_html
+from jiebang.report.radar import radar
+from jiebang.report.reading import dimensions
+from tests.unit.report.facts import measure, refused, scored
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "line", "polygon"}
+
+
+class Outline(HTMLParser):
+    """What a reader of the page hears: text, tags in balance, and everything that would be loaded."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.headings: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.loads += [str(given[name]) for name in ("src", "srcset", "data") if name in given]
+        if tag in {"script", "iframe", "link", "object", "embed"}:
+            self.loads.append(tag)
+        self.ids += [str(given["id"])] if "id" in given else []
+        self.references += (given.get("aria-labelledby") or "").split()
+        if tag in {"h1", "h2", "h3"}:
+            self.headings.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def test_the_page_is_whole_and_loads_nothing() -> None:
+    page = render_html(scored())
+    outline = Outline(page)
+    assert outline.open == []
+    assert outline.loads == []
+    assert "url(" not in page
+    assert "@import" not in page
+    assert not re.search(r"https?://", page)
+
+
+def test_a_screen_reader_finds_its_way() -> None:
+    outline = Outline(render_html(scored()))
+    assert outline.headings[0] == "h1"
+    assert outline.headings.count("h1") == 1
+    assert len(outline.ids) == len(set(outline.ids))
+    assert set(outline.references) <= set(outline.ids)
+
+
+def test_everything_a_person_came_for_is_there() -> None:
+    words = Outline(render_html(scored())).words
+    for expected in (
+        "78.12",
+        "Provisional",
+        "Declare records , so that SCL-1",
+        "+12.50 points",
+        "Fill sex in 1,112 records.",
+        "What holds it back most is consistency, at 47.01 of 100.",
+        "99.30 %",
+        "7 fields where the header has 8",
+        "岛屿",
+        "absent",
+        "penguins.csv is read as GB18030",
+        "数据集质量报告",
+        "9f2c" * 16,
+    ):
+        assert expected in words
+
+
+def test_scores_are_cut_and_never_rounded_up_to_a_hundred() -> None:
+    facts = scored() | {"total": "99.999999", "grade": "A"}
+    words = Outline(render_html(facts)).words
+    assert "99.99" in words
+
+
+def test_a_refusal_says_what_is_wrong_and_shows_no_score() -> None:
+    outline = Outline(render_html(refused()))
+    assert "Refused at the gate" in outline.words
+    assert "It unpacks to 1,032 times its size" in outline.words
+    assert "did not pass G1 and G3" in outline.words
+    assert "of 100" not in outline.words
+
+
+def test_a_grade_below_what_the_total_earns_is_explained() -> None:
+    facts = scored() | {"total": "85.000000", "grade": "D"}
+    assert "The total alone would earn a B" in Outline(render_html(facts)).words
+    facts = scored() | {"total": "78.000000", "grade": "C"}
+    assert "The total alone" not in Outline(render_html(facts)).words
+
+
+@pytest.mark.parametrize("render", [render_html, render_card])
+def test_what_strangers_wrote_is_text_and_never_markup(render: object) -> None:
+    assert callable(render)
+    attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>`</style>`"
+    facts = scored()
+    facts["dataset"]["files"] = [{"path": attack, "bytes": 1, "sha256": "00", "kind": "csv"}]
+    facts["profile"]["tables"][0]["name"] = attack
+    facts["profile"]["tables"][0]["columns"][0]["name"] = attack
+    facts["fixes"][0]["what"] = attack
+    facts["warnings"] = [attack]
+    facts["combined"][0]["note"] = attack
+    facts["combined"][0]["evidence"][0]["note"] = attack
+    facts["engine"]["rubric"] = attack
+    page = render(facts)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;" in page
+    assert page.count("</style>") <= 1
+
+
+def test_a_rubric_with_names_of_its_own_is_drawn() -> None:
+    facts = scored()
+    facts["rubric"]["dimensions"] = {
+        "fit_for_grid": {
+            "weight": "3",
+            "measures": {"COM-1": facts["rubric"]["dimensions"]["completeness"]["measures"]["COM-1"]},
+        }
+    }
+    facts["rubric"]["grades"] = {"优": {"total": "85", "dimension": "0"}, "其他": {"total": "0", "dimension": "0"}}
+    facts["dimensions"] = {"fit_for_grid": "96.548081"}
+    facts |= {"total": "96.548081", "grade": "优"}
+    words = Outline(render_html(facts)).words
+    assert "Fit for grid" in words
+    assert "优" in words
+
+
+def test_a_dataset_of_which_nothing_could_be_measured_is_drawn() -> None:
+    facts = scored() | {"total": None, "grade": None, "dimensions": {}, "fixes": []}
+    facts["combined"] = [measure(one["id"], status="not_declared") for one in facts["combined"]]
+    assert "Nothing could be measured yet" in Outline(render_html(facts)).words
+    assert "Nothing could be measured yet" in Outline(render_card(facts)).words
+
+
+def test_a_radar_needs_three_dimensions() -> None:
+    facts = scored()
+    drawn = radar(dimensions(facts))
+    assert drawn is not None
+    assert len(drawn.corners) == 5
+    assert drawn.shape.split()[0] == "0,-99.94", "the first dimension points up, as far as its value"
+    facts["dimensions"] = {"conformity": "10", "accuracy": "20"}
+    assert radar(dimensions(facts)) is None
+
+
+def test_a_real_report_draws_itself() -> None:
+    report = jiebang.score(Path(palmerpenguins.__file__).parent / "data" / "penguins.csv", label="species")
+    card = report._repr_html_()
+    assert "98.11" in Outline(card).words
+    assert "344" in card
+
+
+def test_a_real_report_is_saved_as_a_page(tmp_path: Path) -> None:
+    report = jiebang.score(Path(palmerpenguins.__file__).parent / "data" / "penguins-raw.csv", label="Species")
+    report.save(tmp_path / "report.html")
+    words = Outline((tmp_path / "report.html").read_text(encoding="utf-8")).words
+    assert "5 512 / 5 848" in words
+    assert "Fill in the 290 missing values of Comments" in words
