@@ -38,6 +38,7 @@ MONGO = {"motor", "pymongo", "bson"}
 KAFKA = {"aiokafka", "faststream"}
 CLIENTS = {"AsyncIOMotorClient", "AsyncClient", "KafkaBroker", "AIOKafkaProducer", "AIOKafkaConsumer", "FastAPI"}
 PUBLISHERS = {"shared/kafka.py", "shared/outbox.py", "shared/failures.py", "shared/dead_letters.py"}
+SENDS = {"publish", "publish_batch", "send", "send_and_wait"}
 CLOCKS = {"shared/clock.py", "shared/ids.py"}
 MAX_APP_LINES = 60
 MAX_HANDLER_LINES = 15
@@ -82,7 +83,8 @@ def _calls(path: str, node: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, "a subscriber without no_reply=True publishes wherever a reply_to header says"
         if "group_id" not in given:
             yield node.lineno, "a subscriber without group_id loses its place on every restart"
-    if name in {"publish", "publish_batch", "send_and_wait"} and path not in PUBLISHERS:
+    owner = _name(node.func.value).strip("_") if isinstance(node.func, ast.Attribute) else ""
+    if name in SENDS and owner in {"broker", "producer", "publisher"} and path not in PUBLISHERS:
         yield node.lineno, "only the outbox and the dead-letter path publish: state and event are one write"
     if name in {"update_one", "replace_one", "find_one_and_update", "find_one_and_replace"} and node.args:
         query = node.args[0]
@@ -91,11 +93,10 @@ def _calls(path: str, node: ast.AST) -> Iterator[tuple[int, str]]:
         idempotent = isinstance(upsert, ast.Constant) and upsert.value is True
         if keys == ["_id"] and None not in getattr(query, "keys", []) and not idempotent:
             yield node.lineno, "an unguarded write: put the from-state, the version or the attempt into the filter"
-    if name in {"now", "utcnow", "today"} and isinstance(node.func, ast.Attribute):
-        owner = _name(node.func.value)
-        if owner in {"datetime", "date"} and path.startswith(("services/", "shared/")) and path not in CLOCKS:
-            yield node.lineno, "time is injected: take it from shared.clock"
-    if name in {"uuid4", "uuid1"} and path not in CLOCKS:
+    platform = path.startswith(("services/", "shared/")) and path not in CLOCKS
+    if name in {"now", "utcnow", "today"} and owner in {"datetime", "date"} and platform:
+        yield node.lineno, "time is injected: take it from shared.clock"
+    if name in {"uuid4", "uuid1"} and platform:
         yield node.lineno, "ids are injected: take them from shared.ids"
 
 
@@ -106,8 +107,8 @@ def _imports(path: str, node: ast.AST) -> Iterator[tuple[int, str]]:
         modules = {node.module.split(".")[0]}
     else:
         return
-    if modules & MONGO and not (path == "shared/mongo.py" or path.endswith("/store.py")):
-        yield node.lineno, "only shared/mongo.py and store.py files import the MongoDB driver"
+    if modules & MONGO and not (path == "shared/mongo.py" or path.endswith(("/store.py", "/store_mongo.py"))):
+        yield node.lineno, "only shared/mongo.py and the stores import the MongoDB driver"
     if modules & KAFKA and not path.startswith("shared/"):
         yield node.lineno, "only shared/ imports Kafka and FastStream"
     if path in PURE and modules & FRAMEWORKS:
