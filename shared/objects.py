@@ -118,30 +118,38 @@ class Objects:
                     yield ObjectInfo(meta["path"], meta["size"], meta["last_modified"])
 
     async def compose(self, parts: Sequence[str], name: str) -> Composed:
-        """Put one object together from others, reading each once, and hash it on the way; off the event loop.
+        """Put one object together from others of some MiB each, reading each once; hashed off the event loop.
+
+        While one part is hashed and written the next one is read, so that a few parts are in memory at once.
 
         Raises:
             ObjectMissing: a part is not there; nothing was stored.
         """
-        return await asyncio.to_thread(self._compose, parts, name)
-
-    def _compose(self, parts: Sequence[str], name: str) -> Composed:
         digest = hashlib.sha256()
         size = 0
 
-        def pieces() -> Iterator[memoryview]:
+        async def pieces() -> AsyncIterator[memoryview]:
             nonlocal size
-            for part in parts:
-                with _translated(part):
-                    for piece in self._store.get(part).stream(min_chunk_size=READ_BYTES):
-                        view = memoryview(piece)
-                        digest.update(view)
-                        size += len(view)
-                        yield view
+            following = asyncio.ensure_future(self._view(parts[0])) if parts else None
+            try:
+                for number in range(1, len(parts) + 1):
+                    assert following is not None
+                    view = await following
+                    following = asyncio.ensure_future(self._view(parts[number])) if number < len(parts) else None
+                    await asyncio.to_thread(digest.update, view)
+                    size += len(view)
+                    yield view
+            finally:
+                if following is not None:
+                    following.cancel()
 
         with _translated(name):
-            self._store.put(name, pieces(), chunk_size=READ_BYTES, max_concurrency=2)
+            await self._store.put_async(name, pieces(), chunk_size=READ_BYTES, max_concurrency=2)
         return Composed(size, digest.hexdigest())
+
+    async def _view(self, name: str) -> memoryview:
+        with _translated(name):
+            return memoryview(await (await self._store.get_async(name)).bytes_async())
 
     async def fetch(self, name: str, target: Path) -> None:
         """Copy an object to a file, off the event loop."""
