@@ -63,9 +63,11 @@ def in_list(expression: str, texts: Iterable[str]) -> str:
 
 def raw_text(column_type: pa.DataType, expression: str) -> str:
     """SQL for the text of a raw cell, as the rules write a value of its Arrow type."""
-    if pa.types.is_string_view(column_type):
+    if pa.types.is_string_view(column_type) or pa.types.is_string(column_type) or pa.types.is_large_string(column_type):
         return expression
-    raise ValueError(f"no reading of {column_type}")
+    if pa.types.is_float64(column_type):
+        return f"CASE WHEN isnan({expression}) THEN NULL ELSE CAST({expression} AS VARCHAR) END"
+    return f"CAST({expression} AS VARCHAR)"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from jiebang.dataset.csv_records import open_csv
 from jiebang.dataset.encoding import decide_encoding
 from jiebang.dataset.json_records import open_json
 from jiebang.dataset.opening import DataFile, FileKind
+from jiebang.dataset.parquet_records import open_parquet
 from jiebang.dataset.planning import Source
 from jiebang.declaration import Declaration
 
@@ -17,6 +18,8 @@ def open_source(file: DataFile, number: int, declaration: Declaration, folder: P
 
     `number` tells the files of a dataset apart, for what is written to `folder` on the way.
     """
+    if file.kind is FileKind.PARQUET:
+        return open_parquet(file)
     declared = declaration.for_table(file.path, [file.path]).encoding
     encoding = decide_encoding(file.location, declared)
     if encoding.warning:

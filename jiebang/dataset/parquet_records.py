@@ -1,0 +1,249 @@
+"""The records of a Parquet file, each value as the text that the rules give it."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from jiebang.dataset.dialect import column_names
+from jiebang.dataset.json_values import Lexeme, container_text
+from jiebang.dataset.opening import DataFile
+from jiebang.dataset.tally import Batch, Tally
+from jiebang.dataset.text_columns import nullable_view_array
+
+_BATCH_CELLS = 1 << 20
+_BATCH_ROWS = (1_000, 65_536)
+_UNDECODABLE = "it holds an undecodable byte"
+_DAMAGED = "the file is damaged from here on"
+# DuckDB writes these as the rules do, much faster than it could be done here.
+_PLAIN = (
+    pa.types.is_integer,
+    pa.types.is_boolean,
+    pa.types.is_date,
+    pa.types.is_float64,
+    lambda column_type: pa.types.is_decimal128(column_type),
+)
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A Parquet file whose footer has been read."""
+
+    file: DataFile
+    schema: pa.Schema
+    names: tuple[str, ...]
+    text_bytes: int
+    problem: str | None = None
+    family: str = "parquet"
+
+    def types(self, wanted: Sequence[int | None]) -> tuple[pa.DataType, ...]:
+        """The Arrow types that the wanted columns have in the batches."""
+        return tuple(
+            pa.string_view() if index is None else _type_given(_storage(self.schema.field(index).type))
+            for index in wanted
+        )
+
+    def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
+        """The records, in batches of the wanted columns."""
+        if self.problem is not None:
+            return
+        types = self.types(wanted)
+        fields = [None if index is None else self.schema.field(index) for index in wanted]
+        with pq.ParquetFile(self.file.location, pre_buffer=False) as parquet:
+            least, most = _BATCH_ROWS
+            rows = max(least, min(most, _BATCH_CELLS // max(1, len(self.names))))
+            whole = parquet.metadata.num_rows
+            share = self.text_bytes / max(1, whole)
+            batches = parquet.iter_batches(batch_size=rows, use_threads=False)
+            while True:
+                try:
+                    records = next(batches, None)
+                except (OSError, pa.ArrowException):
+                    tally.failed(tally.attempted + 1, _DAMAGED)
+                    tally.attempted = whole
+                    return
+                if records is None:
+                    return
+                yield self._batch(records, wanted, fields, types, tally, share)
+
+    def _batch(
+        self,
+        records: pa.RecordBatch,
+        wanted: Sequence[int | None],
+        fields: Sequence[pa.Field | None],
+        types: Sequence[pa.DataType],
+        tally: Tally,
+        share: float,
+    ) -> Batch:
+        ordinals = np.arange(tally.attempted + 1, tally.attempted + 1 + len(records), dtype=np.int64)
+        tally.attempted += len(records)
+        good = _decodable(records)
+        if not good.all():
+            for ordinal in ordinals[~good][:20]:
+                tally.failed(int(ordinal), _UNDECODABLE)
+            kept = pa.Array.from_buffers(
+                pa.bool_(), len(good), [None, pa.py_buffer(np.packbits(good, bitorder="little"))]
+            )
+            records, ordinals = records.filter(kept), ordinals[good]
+        tally.records += len(records)
+        columns = [
+            pa.nulls(len(records), pa.string_view()) if index is None else _column(records.column(index), column_type)
+            for index, column_type in zip(wanted, types, strict=True)
+        ]
+        return Batch(ordinals, columns, int(len(records) * share))
+
+
+def open_parquet(file: DataFile) -> ParquetFile:
+    """Read the footer of a Parquet file; one that cannot be read, or has a binary column, is told in `problem`."""
+    try:
+        with pq.ParquetFile(file.location) as parquet:
+            schema = parquet.schema_arrow
+            groups = range(parquet.metadata.num_row_groups)
+            size = sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
+        return ParquetFile(file, pa.schema([]), (), 0, "it is not a readable Parquet file")
+    binary = next((field.name for field in schema if _holds_binary(field.type)), None)
+    problem = None if binary is None else f"column {binary!r:.80} is binary"
+    return ParquetFile(file, schema, column_names(schema.names), max(size, file.bytes), problem)
+
+
+def _storage(column_type: pa.DataType) -> pa.DataType:
+    while True:
+        if isinstance(column_type, pa.BaseExtensionType):
+            column_type = column_type.storage_type
+        elif pa.types.is_dictionary(column_type):
+            column_type = column_type.value_type
+        else:
+            return column_type
+
+
+def _holds_binary(column_type: pa.DataType) -> bool:
+    column_type = _storage(column_type)
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    if any(test(column_type) for test in tests):
+        return True
+    if pa.types.is_nested(column_type):
+        return any(_holds_binary(column_type.field(index).type) for index in range(column_type.num_fields))
+    return False
+
+
+def _type_given(column_type: pa.DataType) -> pa.DataType:
+    if any(test(column_type) for test in _PLAIN):
+        return column_type
+    if pa.types.is_floating(column_type):
+        return pa.float64()
+    return column_type if _is_text(column_type) else pa.string_view()
+
+
+def _is_text(column_type: pa.DataType) -> bool:
+    return any(test(column_type) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _decodable(records: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Which records hold no undecodable text."""
+    good = np.ones(len(records), dtype=np.bool_)
+    for column in records.columns:
+        try:
+            column.validate(full=True)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            for row in range(len(column)):
+                try:
+                    column[row].as_py()
+                except UnicodeDecodeError:
+                    good[row] = False
+    return good
+
+
+def _column(column: pa.Array, given: pa.DataType) -> pa.Array:
+    """A column as it is given to DuckDB: text, or a type that DuckDB writes as the rules do."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_decode()
+    column_type = column.type
+    if column_type == given:
+        return column
+    if pa.types.is_floating(column_type):
+        return _shortest(column)
+    if pa.types.is_timestamp(column_type):
+        return _timestamps(column)
+    return nullable_view_array([_text(value, column_type) for value in column.to_pylist()])
+
+
+def _shortest(column: pa.Array) -> pa.Array:
+    """Narrow floats as the wide ones whose shortest text is theirs: 0.1 stays 0.1."""
+    values = column.to_numpy(zero_copy_only=False)
+    wide = values.astype("U32").astype(np.float64)
+    missing = pc.is_null(column).to_numpy(zero_copy_only=False)
+    validity = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(pa.float64(), len(wide), [validity, pa.py_buffer(wide)])
+
+
+def _timestamps(column: pa.Array) -> pa.Array:
+    """Timestamps in ISO, cut down to the microsecond, the fraction left out where it is zero; zoned ones in UTC."""
+    zone = b"Z" if column.type.tz is not None else b""
+    unit = column.type.unit
+    counts = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    if unit == "ns":
+        counts, unit = counts // 1000, "us"
+    times = counts.astype(f"datetime64[{unit}]")
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000}[unit]
+    seconds = np.datetime_as_string(times, unit="s").astype("S")
+    whole = counts % per_second == 0
+    texts = seconds.tolist()
+    fractions = counts % per_second * (1_000_000 // per_second)
+    for row in np.flatnonzero(~whole).tolist():
+        texts[row] += b".%06d" % fractions[row]
+    present = pc.is_valid(column).to_numpy(zero_copy_only=False).tolist()
+    return nullable_view_array([text + zone if held else None for text, held in zip(texts, present, strict=True)])
+
+
+def _text(value: Any, column_type: pa.DataType) -> bytes | None:
+    """The text of one value of a rarer type."""
+    if value is None:
+        return None
+    if pa.types.is_nested(column_type):
+        return container_text(_nested(value)).encode("utf-8")
+    return _scalar(value).encode("utf-8")
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime.datetime):
+        zoned = value.tzinfo is not None
+        return value.replace(tzinfo=None).isoformat() + "Z" if zoned else value.isoformat()
+    if isinstance(value, datetime.time):
+        return value.isoformat(timespec="microseconds")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _nested(value: Any) -> Any:
+    """A nested value in the terms of JSON: numbers as they are written, times as text, NaN as null."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, dict):
+        return {name: _nested(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nested(entry) for entry in value]
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return Lexeme(repr(value)) if math.isfinite(value) else repr(value)
+    if isinstance(value, int | decimal.Decimal):
+        return Lexeme(_scalar(value))
+    return _scalar(value)
