@@ -24,7 +24,7 @@ from shared.mongo import (
 )
 from shared.outbox import Relay
 
-SOURCE = "/notify"
+SOURCE = "/jiebang/notify"
 EVENTS_KEPT = timedelta(days=30)
 DELIVERIES_KEPT = timedelta(days=90)
 LEASE = timedelta(seconds=60)

@@ -191,8 +191,13 @@ def delete(state: Subscription, now: datetime) -> tuple[Subscription, Sequence[F
 
 
 def rotate(state: Subscription, secret: str, now: datetime) -> tuple[Subscription, Sequence[Fact]]:
-    """Signs with a new secret, and for 24 hours with the one before as well; older ones end now."""
+    """Signs with a new secret, and for 24 hours with the one before as well; older ones end now.
+
+    A rotation to the secret that is the newest already (a repeated request) changes nothing.
+    """
     newest = state.secrets[0]
+    if newest.value == secret:
+        return state, []
     old = SigningSecret(value=newest.value, expires_at=now + OLD_SECRET_LIVES)
     return state.model_copy(update={"secrets": (SigningSecret(value=secret), old)}), []
 

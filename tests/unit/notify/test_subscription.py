@@ -120,6 +120,7 @@ def test_a_new_secret_signs_with_the_old_one_for_a_day_and_no_older_one_does() -
     assert state.live_secrets(NOW) == (second, SECRET)
     assert state.live_secrets(NOW + 24 * HOUR - timedelta(seconds=1)) == (second, SECRET)
     assert state.live_secrets(NOW + 24 * HOUR) == (second,)
+    assert subscriptions.rotate(state, second, NOW + HOUR)[0] is state
     state, _ = subscriptions.rotate(state, third, NOW + HOUR)
     assert state.live_secrets(NOW + HOUR) == (third, second)
 
