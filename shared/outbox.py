@@ -21,6 +21,8 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
+REMEMBERED = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
@@ -91,7 +93,7 @@ class _Line:
 
     waiting: deque[OutboxEntry] = field(default_factory=deque)
     known: set[str] = field(default_factory=set)
-    """Events that wait here, or are published and not yet marked in the database."""
+    """Events that wait here, or were published and not marked in the database until a moment ago."""
     task: asyncio.Task[None] | None = None
 
 
@@ -116,6 +118,7 @@ class Relay:
         self._mark_after = mark_after.total_seconds()
         self._outboxes: dict[str, Outboxes] = {}
         self._lines: dict[tuple[str, str], _Line] = {}
+        self._busy = 0
         self._marks: dict[str, dict[str, list[str]]] = {}
         self._marking: asyncio.Task[None] | None = None
 
@@ -123,23 +126,26 @@ class Relay:
         """Publish the events of a collection from now on."""
         self._outboxes[outboxes.name] = outboxes
 
-    def flush(self, collection: str, document_id: str, entries: Iterable[OutboxEntry]) -> None:
-        """Begin to publish a document's outbox, as it was just saved, and return at once.
+    def flush(self, collection: str, document_id: str, entries: Iterable[OutboxEntry]) -> bool:
+        """Begin to publish a document's outbox, as it was just saved, and return at once; False if there is no need.
 
         Beyond a bound on documents under way nothing is begun: the sweep takes them when there is room.
         """
         at = (collection, document_id)
         line = self._lines.get(at)
         if line is None:
-            if len(self._lines) >= self._most:
-                return
+            if self._busy >= self._most:
+                return False
             line = self._lines[at] = _Line()
         for entry in entries:
             if entry.id not in line.known:
                 line.known.add(entry.id)
                 line.waiting.append(entry)
         if line.waiting and line.task is None:
+            self._busy += 1
             line.task = asyncio.get_running_loop().create_task(self._publish(at, line))
+            return True
+        return False
 
     async def _publish(self, at: tuple[str, str], line: _Line) -> None:
         collection, document_id = at
@@ -163,6 +169,7 @@ class Relay:
             line.waiting.clear()
         finally:
             line.task = None
+            self._busy -= 1
             if not line.known:
                 self._lines.pop(at, None)
 
@@ -188,8 +195,10 @@ class Relay:
                     wait = 1.0
                     continue
                 wait = self._mark_after
+                # A save may still be on its way to us with an outbox from before the mark: remember for a while.
+                later_on = asyncio.get_running_loop().call_later
                 for document_id, ids in marks.items():
-                    self._forget((collection, document_id), ids)
+                    later_on(REMEMBERED, self._forget, (collection, document_id), ids)
 
     def _forget(self, at: tuple[str, str], ids: list[str]) -> None:
         line = self._lines.get(at)
@@ -218,11 +227,10 @@ class Relay:
         """Begin to publish what was saved and not flushed, here or by a replica that died; how many documents."""
         begun = 0
         for name, outboxes in self._outboxes.items():
-            if (room := self._most - len(self._lines)) <= 0:
+            if (room := self._most - self._busy) <= 0:
                 break
             for pending in await outboxes.pending(self._grace, min(room, 200)):
-                begun += 1
-                self.flush(name, pending.document_id, pending.entries)
+                begun += self.flush(name, pending.document_id, pending.entries)
         return begun
 
     async def run(self) -> None:
@@ -233,7 +241,7 @@ class Relay:
             await asyncio.sleep(self._sweep_every * random.uniform(0.8, 1.2))
             try:
                 if await self.sweep():
-                    log.info("outbox_swept", documents=len(self._lines))
+                    log.info("outbox_swept", documents=self._busy)
                 if loop.time() - measured > 10:
                     measured = loop.time()
                     for name, outboxes in self._outboxes.items():
@@ -247,7 +255,7 @@ class Relay:
     async def stop(self, seconds: float) -> None:
         """Publish what is begun, at most so long, then let go: what is left is swept by another replica."""
         if not await self.settle(seconds):
-            log.warning("outbox_left_for_the_sweep", documents=len(self._lines))
+            log.warning("outbox_left_for_the_sweep", documents=self._busy)
         for task in self._under_way():
             task.cancel()
         await asyncio.gather(*self._under_way(), return_exceptions=True)

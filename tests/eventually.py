@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
-async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, within: float = 30.0, every: float = 0.05, what: str = ""
-) -> T:
+async def eventually(condition: Callable[[], Any], *, within: float = 30.0, every: float = 0.05, what: str = "") -> Any:
     """The first true value of a condition; the test fails if there is none in time."""
     deadline = time.monotonic() + within
     while True:
