@@ -13,6 +13,7 @@ from jiebang.cli.judging import read_challenge
 from jiebang.cli.login import client
 from jiebang.cli.showing import show_report
 from jiebang.cli.terminal import AsJson, WrongUse, local_time, out, print_json, say, stages, table, title_of
+from jiebang.client import Problem
 from jiebang.document import read_document
 from jiebang.errors import DeclarationError
 
@@ -91,8 +92,15 @@ def publish_challenge(
     document = read_document(file)
     if check is not None:
         _check_against(file, check, as_json)
-    with client() as server:
-        challenge = server.post("/v1/challenges", document.data)
+    try:
+        with client() as server:
+            challenge = server.post("/v1/challenges", document.data)
+    except Problem as problem:
+        # The board knows the key that is wrong; the file knows its line.
+        place = problem.fields.get("path")
+        if isinstance(place, list):
+            problem.fields |= {"file": str(file), "line": document.line(place)}
+        raise
     if as_json:
         print_json(challenge)
     else:

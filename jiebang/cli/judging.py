@@ -24,7 +24,7 @@ def split(text: str | None) -> list[str]:
 
 def declared(file: Path | None, short: Mapping[str, Any]) -> dict[str, Any]:
     """The declaration in a file with the single options over it."""
-    whole: dict[str, Any] = dict(read_document(file).data) if file is not None else {}
+    whole = Declaration.load(file).as_dict() if file is not None else {}
     return whole | {key: value for key, value in short.items() if value not in (None, [])}
 
 

@@ -102,7 +102,7 @@ def login(
     if key is None:
         key = typer.prompt("Key", hide_input=True, default="", show_default=False)
     role = role_of(key) if key else "public"
-    with Client(url, key or None, patience=5) as server:
+    with Client(url, key or None, patience=2) as server:
         challenges = len(list(server.each("/v1/challenges")))
         keys = server.get("/v1/keys")
     write_state("login.json", {"url": url, "key": key or None})

@@ -61,6 +61,9 @@ class Platform:
         self.answers: dict[tuple[str, str], Answer | Callable[[Any], Answer]] = {}
         self.break_after: list[int] = []
         """For each PATCH to come: after how many bytes the connection breaks."""
+        self.hold_after: int | None = None
+        """After how many bytes of a PATCH the server reads no further, until `release` is set."""
+        self.release = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -175,6 +178,11 @@ class Platform:
                 upload = platform.uploads[path.rpartition("/")[2]]
                 assert headers["upload-offset"] == str(len(upload.content))
                 left = int(headers["content-length"])
+                if platform.hold_after is not None:
+                    upload.content += self.rfile.read(platform.hold_after)
+                    platform.release.wait(60)
+                    self.close_connection = True
+                    return
                 until = platform.break_after.pop(0) if platform.break_after else None
                 if until is not None:
                     upload.content += self.rfile.read(min(until, left))

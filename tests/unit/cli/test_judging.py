@@ -1,0 +1,130 @@
+"""`jiebang score` and `jiebang scan`, offline, on real data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import palmerpenguins
+import pytest
+
+from tests.unit.cli.conftest import Command
+
+PENGUINS = Path(palmerpenguins.__file__).parent / "data" / "penguins.csv"
+
+
+@pytest.fixture
+def challenge(tmp_path: Path) -> Path:
+    path = tmp_path / "challenge.yaml"
+    path.write_text(
+        "title: {en: Penguins}\n"
+        "demand:\n"
+        "  label: species\n"
+        "  records: 1000\n"
+        "  types: {species: text, body_mass_g: integer, sex: text}\n"
+        "rubric: core-0\n"
+    )
+    return path
+
+
+def test_json_has_the_golden_integers(jiebang: Command) -> None:
+    ran = jiebang("score", PENGUINS, "--label", "species", "--json")
+    assert ran.code == 0
+    found = {one["id"]: (one["num"], one["den"], one["value"]) for one in ran.json["measures"]}
+    assert found["COM-1"] == (2733, 2752, "0.993096")
+    assert found["BAL-1"] == (None, None, "0.954982")
+    assert ran.json["total"] == "98.118792"
+
+
+def test_json_is_the_same_bytes_each_time(jiebang: Command) -> None:
+    arguments = ("score", PENGUINS, "--label", "species", "--json")
+    assert jiebang(*arguments).out == jiebang(*arguments, "--threads", 1).out
+
+
+def test_words_say_total_grade_and_what_to_fix(jiebang: Command) -> None:
+    ran = jiebang("score", PENGUINS, "--label", "species")
+    assert ran.code == 0
+    assert "98.118792" in ran.out
+    assert "provisional" in ran.out
+    assert "Fill in the 11 missing values of `sex`" in ran.out
+    assert ran.err == ""
+
+
+def test_the_page_is_written_where_asked(jiebang: Command, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert jiebang("score", PENGUINS, "--html", page).code == 0
+    assert "<title>penguins.csv" in page.read_text(encoding="utf-8")
+
+
+def test_short_options_win_over_the_declaration_file(jiebang: Command, tmp_path: Path) -> None:
+    declaration = tmp_path / "declare.yaml"
+    declaration.write_text("label: island\nrequired: [species, sex]\n")
+    ran = jiebang("score", PENGUINS, "--declare", declaration, "--label", "species", "--json")
+    assert ran.json["declaration"]["label"] == "species"
+    assert ran.json["declaration"]["required"] == ["species", "sex"]
+
+
+def test_missing_markers_may_be_repeated(jiebang: Command) -> None:
+    ran = jiebang("score", PENGUINS, "--missing", "NA", "--missing", "male", "--json")
+    assert ran.json["declaration"]["missing"] == ["NA", "male"]
+
+
+def test_a_challenge_decides_alone(jiebang: Command, challenge: Path) -> None:
+    ran = jiebang("score", PENGUINS, "--challenge", challenge, "--json")
+    assert ran.code == 0
+    assert ran.json["challenge"] is True
+    assert {one["id"]: one["den"] for one in ran.json["combined"]}["COM-1"] == 344 * 3
+    ran = jiebang("score", PENGUINS, "--challenge", challenge, "--label", "island", "--json")
+    assert ran.code == 2
+    assert ran.json["code"] == "challenge_decides"
+
+
+def test_nothing_at_the_path_is_wrong_use(jiebang: Command, tmp_path: Path) -> None:
+    ran = jiebang("score", tmp_path / "nowhere.csv", "--json")
+    assert ran.code in {1, 2}
+    assert ran.json["code"]
+    assert ran.json["detail"]
+
+
+def test_a_wrong_key_of_a_declaration_names_the_nearest_and_the_line(jiebang: Command, tmp_path: Path) -> None:
+    declaration = tmp_path / "declare.yaml"
+    declaration.write_text("key: [species]\nlable: species\n")
+    ran = jiebang("score", PENGUINS, "--declare", declaration)
+    assert ran.code == 2
+    assert "label" in ran.err
+    assert "line 2" in ran.err
+
+
+def test_an_unknown_rubric_is_wrong_use(jiebang: Command) -> None:
+    ran = jiebang("score", PENGUINS, "--rubric", "core-99", "--json")
+    assert ran.code == 2
+    assert ran.json["code"] == "unknown_rubric"
+
+
+def test_a_pickle_is_refused_with_the_reason_and_exit_1(jiebang: Command, tmp_path: Path) -> None:
+    import pickle
+
+    path = tmp_path / "data.pkl"
+    path.write_bytes(pickle.dumps({"a": list(range(100))}))
+    ran = jiebang("scan", path, "--json")
+    assert ran.code == 1
+    assert ran.json["passed"] is False
+    ran = jiebang("score", path)
+    assert ran.code == 1
+    assert "Refused" in ran.out
+
+
+def test_an_unknown_option_is_wrong_use(jiebang: Command) -> None:
+    assert jiebang("score", PENGUINS, "--colour").code == 2
+
+
+def test_the_installed_command_runs_from_any_folder(tmp_path: Path) -> None:
+    command = Path(sys.executable).parent / "jiebang"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    finished = subprocess.run(
+        [command, "score", PENGUINS], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "grade" in finished.stdout
