@@ -12,7 +12,6 @@ from pydantic import AwareDatetime
 from services.ranking.challenge import Challenge, Phase
 from services.ranking.reading import Page, Reading, View
 from services.ranking.rebuilds import Rebuilds
-from services.ranking.store import Challenges
 from shared.auth import Principal, maybe_principal, require
 from shared.clock import Clock
 from shared.contracts.board import Role
@@ -25,12 +24,12 @@ PhaseName = Annotated[str | None, Query(max_length=64, description="Without it, 
 Moment = Annotated[AwareDatetime | None, Query(description="The board as it was then; RFC 3339 with an offset.")]
 
 
-def create_router(*, reading: Reading, challenges: Challenges, clock: Clock) -> APIRouter:
+def create_router(*, reading: Reading, clock: Clock) -> APIRouter:
     """The routes of leaderboards."""
     router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
 
     async def viewed(challenge: str, phase: str | None, reader: Principal | None, at: datetime | None) -> View:
-        known = await challenges.find(challenge)
+        known = await reading.challenge(challenge)
         if known is None:
             raise not_found("challenge")
         chosen = known.phase(phase, clock.now())

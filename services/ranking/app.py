@@ -43,9 +43,8 @@ def build(settings: RankingSettings) -> Service:
     service.background("rebuilds", JobLoop(jobs, rebuilds.work).run)
     service.sweep("expired rebuilds", settings.rebuild_lease, jobs.expire)
 
-    reading = Reading(boards, service.clock, pages=settings.pages)
-    board_routes = create_router(reading=reading, challenges=challenges, clock=service.clock)
-    service.api(board_routes, create_ops_router(rebuilds=rebuilds))
+    reading = Reading(boards, challenges, service.clock, pages=settings.pages, fresh=settings.fresh)
+    service.api(create_router(reading=reading, clock=service.clock), create_ops_router(rebuilds=rebuilds))
     service.authenticate(credentials)
     return service
 

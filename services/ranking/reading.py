@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from services.ranking.boards import Boards
@@ -14,12 +14,14 @@ from services.ranking.challenge import Challenge, Phase
 from services.ranking.leaderboard import Leaderboard
 from services.ranking.projection import Board, Record
 from services.ranking.ranking_rules import Place, decided_by, decimal6, least_dimension
+from services.ranking.store import Challenges
 from shared.clock import Clock
 from shared.contracts.envelope import rfc3339
 from shared.http import cursor_of, etag_of, json_bytes, place_of
 from shared.problems import Problem
 
 _PAST_BOARDS = 8
+_CHALLENGES = 1024
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -80,12 +82,26 @@ class View:
 class Reading:
     """Views of boards and pages of views; a page that is asked for again is not rendered again."""
 
-    def __init__(self, boards: Boards, clock: Clock, *, pages: int) -> None:
+    def __init__(
+        self, boards: Boards, challenges: Challenges, clock: Clock, *, pages: int, fresh: timedelta = timedelta()
+    ) -> None:
         self._boards = boards
+        self._challenges = challenges
         self._clock = clock
+        self._fresh = fresh
+        self._known: Recent[str, tuple[Challenge, datetime]] = Recent(_CHALLENGES)
         self._pages: Recent[tuple[Any, ...], Page] = Recent(pages)
         self._past: Recent[tuple[Any, ...], Board] = Recent(_PAST_BOARDS)
         self._rewinding = asyncio.Lock()
+
+    async def challenge(self, id: str) -> Challenge | None:
+        """A challenge as it was known up to `fresh` ago."""
+        now = self._clock.now()
+        known = self._known.get(id)
+        if known is not None and now - known[1] < self._fresh:
+            return known[0]
+        found = await self._challenges.find(id)
+        return None if found is None else self._known.keep(id, (found, now))[0]
 
     async def view(self, challenge: Challenge, phase: Phase, at: datetime | None = None) -> View:
         """The board as it stands, or as it was at a moment.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
 from services.ranking.leaderboard import Leaderboard
 from services.ranking.store import Leaderboards, MemoryLeaderboards, mongo_leaderboards
@@ -14,6 +16,7 @@ from shared.ids import SystemIds
 from shared.mongo import Aggregates, Database, client, database
 from shared.outbox import Relay
 from shared.settings import Settings
+from tests.component.scoring.world import World, new_world
 
 
 class Published:
@@ -59,3 +62,10 @@ def store(request: pytest.FixtureRequest) -> Leaderboards:
     if request.param == "memory":
         return MemoryLeaderboards()
     return mongo_store(request.getfixturevalue("own_database"))
+
+
+@pytest.fixture
+async def world(kafka: KafkaServer, mongo: MongoServer, tmp_path: Path) -> AsyncIterator[World]:
+    """Topics, databases and objects of the test's own."""
+    async with new_world(kafka, mongo, tmp_path) as made:
+        yield made
