@@ -134,29 +134,23 @@ class Jobs:
         Its turn is the number of jobs that the team has unfinished: who hands in a hundred waits for the second one
         until everybody's first is done.
         """
-        with translated():
-            turn = 0
-            if team:
-                unfinished = {"team": team, "state": {"$in": [JobState.QUEUED.value, JobState.LEASED.value]}}
-                turn = await self._jobs.count_documents(unfinished)
-            document: Document = {
-                "state": JobState.QUEUED.value,
-                "payload": dict(payload),
-                "team": team,
-                "priority": int(priority),
-                "turn": turn,
-                "attempt": 0,
-                "traceparent": tracing.current_traceparent(),
-            }
-            try:
-                await self._jobs.update_one(
-                    {"_id": id, "state": {"$exists": False}},
-                    {"$setOnInsert": document, "$currentDate": {"queued_at": True, "not_before": True}},
-                    upsert=True,
-                )
-            except DuplicateId:
-                metrics.DUPLICATES.labels(self.queue_name).inc()
-                return False
+        unfinished = {"team": team, "state": {"$in": [JobState.QUEUED.value, JobState.LEASED.value]}}
+        document: Document = {
+            "state": JobState.QUEUED.value,
+            "payload": dict(payload),
+            "team": team,
+            "priority": int(priority),
+            "attempt": 0,
+            "traceparent": tracing.current_traceparent(),
+        }
+        insert = {"$setOnInsert": document, "$currentDate": {"queued_at": True, "not_before": True}}
+        try:
+            with translated():
+                document["turn"] = await self._jobs.count_documents(unfinished) if team else 0
+                await self._jobs.update_one({"_id": id, "state": {"$exists": False}}, insert, upsert=True)
+        except DuplicateId:
+            metrics.DUPLICATES.labels(self.queue_name).inc()
+            return False
         return True
 
     async def drive_again(self, id: str, *, priority: int = Priority.DRIVEN_AGAIN, attempts_anew: bool = False) -> bool:
