@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ ops_app = typer.Typer(help="For operators.", no_args_is_help=True)
 dlq_app = typer.Typer(help="Dead letters: what a service could not handle.", no_args_is_help=True)
 ops_app.add_typer(dlq_app, name="dlq")
 
+_MOST_LETTERS = 1000
 CONSUMING_SERVICES = ("ingest", "scoring", "ranking", "notify")
 
 Service = Annotated[str, typer.Argument(help=f"One of {', '.join(CONSUMING_SERVICES)}.")]
@@ -40,18 +41,21 @@ def list_letters(
     letters = []
     with client() as server:
         for name in [service] if service else CONSUMING_SERVICES:
-            letters += [{"service": name, **letter} for letter in server.each(_path(name, "dead-letters"))]
+            letters += [
+                {"service": name, **letter} for letter in server.each(_path(name, "dead-letters"), limit=_MOST_LETTERS)
+            ]
     if as_json:
         print_json({"dead_letters": letters})
         return
-    rows = table("service", "id", "type", "attempts", "since", "error", right=("attempts",))
+    rows = table("service", "id", "type", "reason", "attempts", "since", "error", right=("attempts",))
     for letter in letters:
         rows.add_row(
             letter["service"],
-            str(letter.get("id")),
-            str(letter.get("type") or ""),
+            escape(str(letter["id"])),
+            escape(str(letter.get("type") or "")),
+            escape(str(letter.get("reason") or "")),
             str(letter.get("attempts") or ""),
-            local_time(letter.get("at") or letter.get("died_at")),
+            local_time(letter.get("buried_at")),
             escape(str(letter.get("error") or "")),
         )
     out.print(rows if letters else "[green]✓[/] No dead letters.")
@@ -75,12 +79,17 @@ def redrive_letters(
     every: Annotated[bool, typer.Option("--all", help="All of them, in their order.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand dead letters to their service again, in their order, after what killed them was mended."""
+    """Hand dead letters to their service again, in their order, after what killed them was mended.
+
+    The first that fails holds back the later ones of its key. Ends with 1 when one has failed again.
+    """
     if bool(letters) == every:
         raise WrongUse("which_letters", "Which dead letters?", "Give their ids, or --all; not both.")
     with client() as server:
         answer = server.post(_path(service, "dead-letters/redrive"), {"all": True} if every else {"ids": letters})
-    _done(answer, as_json, "Redriven.")
+    _done(answer, as_json, f"{len(answer['redriven'])} redriven, {len(answer['failed'])} failed again.")
+    if answer["failed"]:
+        raise typer.Exit(Exit.NO)
 
 
 @dlq_app.command("discard")
@@ -103,17 +112,22 @@ def rebuild(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it has ended.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Build the leaderboards anew from the events, compare, and switch to them."""
+    """Build the leaderboards anew from the events, compare, and switch to them.
+
+    Ends with 1 when a rebuilt board is not the same as the living one was, and with 3 when the rebuild failed.
+    """
     with client() as server:
         facts = server.post(_path("ranking", "rebuilds"))
-        while wait and facts.get("state") not in {"switched", "failed", "different", "done", "abandoned"}:
+        while wait and facts["state"] not in {"done", "failed"}:
             time.sleep(0.5)
             facts = server.get(_path("ranking", f"rebuilds/{quote(str(facts['id']))}"))
     if as_json:
         print_json(facts)
     else:
         show_facts(facts)
-    if facts.get("state") in {"failed", "different", "abandoned"}:
+    if facts["state"] == "failed":
+        raise typer.Exit(Exit.UNAVAILABLE)
+    if facts.get("same") is False:
         raise typer.Exit(Exit.NO)
 
 
@@ -203,7 +217,7 @@ class _Unwell(Exception):
 
 
 def _no_letters(server: Client, service: str) -> str:
-    count = len(list(server.each(_path(service, "dead-letters"))))
+    count = len(list(server.each(_path(service, "dead-letters"), limit=_MOST_LETTERS)))
     if count:
         raise _Unwell(f"{count}; see `jiebang ops dlq list {service}`")
     return "none"
@@ -230,12 +244,23 @@ def _done(answer: Any, as_json: bool, words: str) -> None:
 
 
 def show_facts(facts: dict[str, Any]) -> None:
-    """A JSON object as two columns."""
+    """A JSON object as two columns, what is nested under dotted names."""
     rows = table("", "")
-    for name, value in facts.items():
+    for name, value in _flat(facts):
         words = local_time(value) if isinstance(value, str) else str(value)
         rows.add_row(f"[dim]{escape(name)}[/]", escape(words))
     out.print(rows)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, start=1):
+            yield from _flat(inner, f"{name}.{number}" if name else str(number))
+    elif value is not None:
+        yield name, value
 
 
 def add_to(app: typer.Typer) -> None:

@@ -262,11 +262,51 @@ def test_dead_letters_are_listed_and_redriven(logged_in: Command, platform: Plat
     platform.answers["GET", "/v1/ops/ranking/dead-letters"] = (200, {"dead_letters": [letter], "next": None}, {})
     ran = logged_in("ops", "dlq", "list", "--json")
     assert ran.json["dead_letters"] == [{"service": "ranking", **letter}]
-    platform.answers["POST", "/v1/ops/ranking/dead-letters/redrive"] = (200, {"redriven": 1}, {})
+    platform.answers["POST", "/v1/ops/ranking/dead-letters/redrive"] = (
+        200,
+        {"redriven": ["a:1:2"], "failed": [], "held_back": []},
+        {},
+    )
     assert logged_in("ops", "dlq", "redrive", "ranking", "--json").code == 2
-    assert logged_in("ops", "dlq", "redrive", "ranking", "--all", "--json").json == {"redriven": 1}
+    assert logged_in("ops", "dlq", "redrive", "ranking", "--all", "--json").json["redriven"] == ["a:1:2"]
     ((_, body),) = platform.asked("POST", "/v1/ops/ranking/dead-letters/redrive")
     assert body == {"all": True}
+
+
+def test_a_redrive_that_fails_again_ends_with_1(logged_in: Command, platform: Platform) -> None:
+    platform.answers["POST", "/v1/ops/ranking/dead-letters/redrive"] = (
+        200,
+        {"redriven": [], "failed": [{"id": "x", "error": "KeyError"}], "held_back": ["y"]},
+        {},
+    )
+    ran = logged_in("ops", "dlq", "redrive", "ranking", "x")
+    assert ran.code == 1
+    assert "KeyError" in ran.out
+
+
+def test_a_rebuild_is_waited_for_and_its_comparison_told(logged_in: Command, platform: Platform) -> None:
+    platform.answers["POST", "/v1/ops/ranking/rebuilds"] = (202, {"id": "rbd_1", "state": "queued"}, {})
+    states = [{"id": "rbd_1", "state": "running"}, {"id": "rbd_1", "state": "done", "same": False, "boards": []}]
+    platform.answers["GET", "/v1/ops/ranking/rebuilds/rbd_1"] = lambda body: (200, states.pop(0), {})
+    ran = logged_in("ops", "rebuild", "--json")
+    assert ran.code == 1
+    assert ran.json["same"] is False
+
+
+def test_requeue_finds_the_service_that_has_the_work(logged_in: Command, platform: Platform) -> None:
+    platform.answers["POST", "/v1/ops/ingest/requeue/sub_1"] = problem(
+        409, "transition_refused", "It is past its scan."
+    )
+    platform.answers["POST", "/v1/ops/scoring/requeue/sub_1"] = (202, {"id": "sub_1:abc", "state": "queued"}, {})
+    assert logged_in("ops", "requeue", "sub_1", "--json").json["id"] == "sub_1:abc"
+
+
+def test_why_shows_what_is_nested(logged_in: Command, platform: Platform) -> None:
+    facts = {"waits_for": "scan", "submission": {"id": "sub_1"}, "scan_job": None}
+    platform.answers["GET", "/v1/ops/ingest/why/sub_1"] = (200, facts, {})
+    ran = logged_in("ops", "why", "sub_1")
+    assert ran.code == 0
+    assert "submission.id" in ran.out
 
 
 def test_the_doctor_names_what_is_wrong(logged_in: Command, platform: Platform) -> None:
