@@ -1,0 +1,46 @@
+"""`make bench`: prints every figure of docs/performance.md as tables with ratios.
+
+`python -m bench [engine|shapes|growth|cost|latency|upload …] [--small]`; without a name, all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform as machine
+from pathlib import Path
+
+import duckdb
+
+from bench import engine, platform
+from bench.measure import console
+
+OUT = Path(__file__).parent / "out"
+GB = 1_000_000_000
+
+
+def main() -> None:
+    """Run the named benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    runs = {
+        "engine": lambda small: engine.large(OUT, GB // 10 if small else GB),
+        "shapes": lambda small: engine.shapes(OUT),
+        "growth": lambda small: engine.growth(OUT, (GB // 10, GB) if small else (GB // 10, GB, 5 * GB)),
+        "cost": lambda small: asyncio.run(platform.cost(4_000 if small else 20_000)),
+        "latency": lambda small: asyncio.run(platform.latency(20 if small else 60)),
+        "upload": lambda small: asyncio.run(platform.upload(OUT, GB // 10 if small else GB)),
+    }
+    parser.add_argument("names", nargs="*", choices=[[], *runs], metavar="NAME", help=", ".join(runs))
+    parser.add_argument("--small", action="store_true", help="a tenth of the data: minutes instead of half an hour")
+    given = parser.parse_args()
+    console.print(
+        f"{machine.processor() or machine.machine()}, {machine.system()} {machine.release()}, "
+        f"Python {machine.python_version()}, DuckDB {duckdb.__version__}"
+    )
+    for name in given.names or runs:
+        console.rule(name)
+        runs[name](given.small)
+
+
+if __name__ == "__main__":
+    main()
