@@ -100,7 +100,7 @@ async def the_board(client: httpx.AsyncClient, path: str = BOARD, **expected: An
         board: dict[str, Any] = answer.json()
         return board if answer.status_code == 200 and all(board[k] == v for k, v in expected.items()) else None
 
-    found = await eventually(shown, what=f"{path} with {expected}")
+    found: dict[str, Any] | None = await eventually(shown, what=f"{path} with {expected}")
     assert found is not None
     return found
 

@@ -36,6 +36,7 @@ async def test_an_accepted_submission_gets_its_score_and_its_report(world: World
         await world.say(accepted("sub_1", digest_of(CSV, tmp_path)))
         [score] = await world.hears("scoring.scores", ScoreCompleted)
         own = jiebang.judge.score([tmp_path / "penguins.csv"], demand=Declaration.parse(DEMAND, closed=True))
+        assert own.total is not None
         assert (score.total, score.grade, score.coverage) == (own.total, own.grade, own.coverage)
         assert dict(score.dimensions) == own.dimensions
 

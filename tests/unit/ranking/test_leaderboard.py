@@ -28,7 +28,7 @@ def folded(facts: Sequence[BoardFact]) -> tuple[Leaderboard, Board, list[Fact]]:
 
 
 @given(lives(TOTALS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_score_is_said_exactly_once_however_often_it_comes(facts: list[BoardFact]) -> None:
     _, _, said = folded([*facts, *facts])
     scores = [fact for fact in facts if isinstance(fact, Scored)]
@@ -36,7 +36,7 @@ def test_every_score_is_said_exactly_once_however_often_it_comes(facts: list[Boa
 
 
 @given(lives(TOTALS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_entries_a_head_left_unwritten_make_its_board(facts: list[BoardFact]) -> None:
     head, board, stored = HEAD, Board(), {}
     for fact in facts:

@@ -95,7 +95,7 @@ def lives(draw: st.DrawFn, totals: Sequence[str | None] = (*TOTALS, *BROKEN_TOTA
 
 
 @given(lives(), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_order_and_any_duplication_end_in_the_same_board(facts: list[BoardFact], dice: random.Random) -> None:
     rebuilt = image(Board(facts))
     shuffled = facts + [dice.choice(facts) for _ in range(len(facts))] if facts else []
@@ -104,7 +104,7 @@ def test_any_order_and_any_duplication_end_in_the_same_board(facts: list[BoardFa
 
 
 @given(lives(), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_board_is_what_a_plain_sort_of_its_records_says(facts: list[BoardFact], dice: random.Random) -> None:
     dice.shuffle(facts)
     board = fold(facts)
@@ -129,7 +129,7 @@ def test_the_board_is_what_a_plain_sort_of_its_records_says(facts: list[BoardFac
 
 
 @given(lives(), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_plan_foretells_what_applying_it_gives(facts: list[BoardFact], dice: random.Random) -> None:
     dice.shuffle(facts)
     board = Board()
@@ -152,7 +152,7 @@ def test_a_plan_foretells_what_applying_it_gives(facts: list[BoardFact], dice: r
 
 
 @given(lives(), st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_board_as_of_a_moment_is_the_fold_of_what_had_happened(facts: list[BoardFact], minutes: int) -> None:
     moment = at(minutes)
     # Of two facts that say the same, a board keeps the earlier: so what had happened by then is all still there.
