@@ -98,17 +98,20 @@ def status(state: State = None) -> None:
         raise typer.Exit(1)
     known = json.loads((folder / "platform.json").read_text())
     table = Table("part", "state", "address")
-    answers = [(row.name, *_readiness(stored_port(folder, f"{row.name}.internal"))) for row in SERVICE_PROCESSES]
-    for name, ready, words in answers:
-        table.add_row(name, words if ready else f"[red]{words}[/red]", "")
+    answers: list[bool] = []
     for name in ("kafka", "mongo"):
-        port = stored_port(folder, name) if (folder / name).exists() else None
-        away = port is not None and is_free(port)
-        answers.append((name, not away, ""))
-        table.add_row(name, "[red]away[/red]" if away else "given" if port is None else "ready", known[name])
-    table.add_row("gateway", "ready", known["url"])
+        given = not (folder / name).exists()
+        answers.append(given or not is_free(stored_port(folder / name, name)))
+        table.add_row(name, "given" if given else "ready" if answers[-1] else "[red]away[/red]", known[name])
+    for row in SERVICE_PROCESSES:
+        internal = stored_port(folder, f"{row.name}.internal")
+        ready, words = _readiness(internal)
+        answers.append(ready)
+        table.add_row(row.name, words if ready else f"[red]{words}[/red]", f"http://127.0.0.1:{internal}/readyz")
+    answers.append(not is_free(int(known["url"].rpartition(":")[2])))
+    table.add_row("gateway", "ready" if answers[-1] else "[red]away[/red]", known["url"])
     Console().print(table)
-    raise typer.Exit(0 if all(ready for _, ready, _ in answers) else 1)
+    raise typer.Exit(0 if all(answers) else 1)
 
 
 def _readiness(port: int) -> tuple[bool, str]:
