@@ -16,6 +16,7 @@ from typing import Any
 
 from jiebang.errors import Fault, JiebangError
 from jiebang.sandbox.outcome import HostileOutput, Job, Outcome, OutcomeStatus, read_crash, read_result
+from jiebang.sandbox.usage import remove_folders
 
 DEFAULT_TASKS = "jiebang.sandbox.tasks"
 DEFAULT_DISK_BYTES = 40 * 10**9
@@ -92,6 +93,7 @@ class ForkServer:
         """Run one job in a fresh child and wait for its end. Whatever the child does, the answer is an `Outcome`.
 
         `heartbeat` is called about once a second; when it raises, the child is killed and the exception goes on.
+        Folders that the child made in its output are gone afterwards; the files directly in it are there.
         Raises `SandboxUnavailable` when no server can be started.
         """
         limits = {"wall_seconds": wall_seconds, "memory_bytes": memory_bytes, "disk_bytes": disk_bytes}
@@ -114,6 +116,7 @@ class ForkServer:
                 raise
             finally:
                 self.child = None
+                remove_folders(job.output)
 
     def close(self) -> None:
         """Stop the server and any child; it may be started again."""

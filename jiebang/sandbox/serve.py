@@ -27,9 +27,10 @@ import duckdb
 from jiebang.errors import JiebangError
 from jiebang.sandbox.confinement import Limits, confine
 from jiebang.sandbox.outcome import CRASH_FILE, RESULT_FILE, OutcomeStatus, Task
+from jiebang.sandbox.usage import disk_of, memory_of
 
 _LOOK_SECONDS = 0.02
-_LOOKS_PER_DISK_LOOK = 25
+_DISK_LOOK_SECONDS = 0.5
 
 # How a child says what happened; anything else, a signal included, is a crash.
 _EXIT_DONE, _EXIT_REFUSED, _EXIT_MEMORY, _EXIT_DISK, _EXIT_CRASHED = 0, 10, 11, 12, 13
@@ -141,7 +142,7 @@ def _watch(control: _Control, child: int, descriptor: int, limits: Limits, outpu
     poll = select.poll()
     poll.register(control.jobs, select.POLLIN)
     poll.register(descriptor, select.POLLIN)
-    looks = 0
+    next_disk_look = time.monotonic() + _DISK_LOOK_SECONDS
     while True:
         ready = {handle for handle, _ in poll.poll(_LOOK_SECONDS * 1000)}
         if descriptor in ready:
@@ -151,36 +152,19 @@ def _watch(control: _Control, child: int, descriptor: int, limits: Limits, outpu
             raise _StarterGone
         if time.monotonic() >= deadline:
             return _Ended(OutcomeStatus.KILLED_TIME, f"It was stopped after {limits.wall_seconds:g} seconds.")
-        if _memory(child) > limits.memory_bytes:
+        if memory_of(child) > limits.memory_bytes:
             return _Ended(
                 OutcomeStatus.KILLED_MEMORY, f"It was stopped at {limits.memory_bytes / 1e6:.0f} MB of memory."
             )
-        looks += 1
-        if looks % _LOOKS_PER_DISK_LOOK == 0 and _disk(output) > limits.disk_bytes:
-            return _Ended(OutcomeStatus.REFUSED, f"It wrote more than {limits.disk_bytes / 1e6:.0f} MB.")
-
-
-def _memory(child: int) -> int:
-    """Memory that only swapping could take back. Pages of mapped files are the kernel's to drop: not counted."""
-    kilobytes = 0
-    try:
-        with open(f"/proc/{child}/status") as status:
-            for line in status:
-                if line.startswith(("RssAnon:", "RssShmem:")):
-                    kilobytes += int(line.split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return kilobytes * 1024
-
-
-def _disk(folder: Path) -> int:
-    """Bytes on disk under a folder that may change while we look."""
-    total = 0
-    for place, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512
-    return total
+        if time.monotonic() >= next_disk_look:
+            begun = time.monotonic()
+            used = disk_of(output, child)
+            # A tree of many files takes long to look at: then we look less often, not more.
+            next_disk_look = time.monotonic() + max(_DISK_LOOK_SECONDS, 10 * (time.monotonic() - begun))
+            if used is None:
+                return _Ended(OutcomeStatus.REFUSED, "It made more files than it may.")
+            if used > limits.disk_bytes:
+                return _Ended(OutcomeStatus.REFUSED, f"It wrote more than {limits.disk_bytes / 1e6:.0f} MB.")
 
 
 def _reading_of(status: int) -> _Ended:

@@ -90,6 +90,28 @@ def write_many_files(dataset: Path, output: Path, arguments: Arguments) -> Argum
         (output / f"bomb-{number}").write_bytes(b"0" * 1_000_000)
 
 
+def write_nameless_files(dataset: Path, output: Path, arguments: Arguments) -> Arguments:
+    held = []
+    while True:
+        file = open(output / "bomb", "wb", buffering=0)  # noqa: SIM115 - it is held on purpose
+        file.write(b"0" * 10_000_000)
+        os.unlink(output / "bomb")
+        held.append(file)
+        time.sleep(0.02)
+
+
+def dig(dataset: Path, output: Path, arguments: Arguments) -> Arguments:
+    """Thousands of folders in each other, deeper than any path can name."""
+    for _ in range(arguments["levels"]):
+        os.mkdir("deeper")
+        os.chdir("deeper")
+    Path("bottom").touch()
+    os.mkdir("closed", 0)
+    if arguments["stay"]:
+        threading.Event().wait()
+    return {}
+
+
 def fork_bomb(dataset: Path, output: Path, arguments: Arguments) -> Arguments:
     refused = 0
     for _ in range(1000):
@@ -154,6 +176,8 @@ TASKS = {
         ask_for_the_absurd,
         write_one_large_file,
         write_many_files,
+        write_nameless_files,
+        dig,
         fork_bomb,
         open_a_socket,
         run_a_program,
