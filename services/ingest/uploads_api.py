@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Annotated, Any
 
@@ -171,7 +171,7 @@ def _expires_at(upload: Upload, intake: Intake) -> datetime | None:
 
 def _expiry(upload: Upload, intake: Intake) -> dict[str, str]:
     expires_at = _expires_at(upload, intake)
-    return {"Upload-Expires": format_datetime(expires_at, usegmt=True)} if expires_at is not None else {}
+    return {"Upload-Expires": format_datetime(expires_at.astimezone(UTC), usegmt=True)} if expires_at is not None else {}
 
 
 def _view(upload: Upload, intake: Intake) -> dict[str, Any]:

@@ -148,8 +148,7 @@ class Team:
             found = await self.show(submission)
             return found if found["state"] in states else None
 
-        found = await eventually(look, within=within, what=f"{submission} becoming {states}")
-        assert found is not None, states
+        found: dict[str, Any] = await eventually(look, within=within, what=f"{submission} becoming {states}")
         return found
 
     async def quota(self, challenge: str) -> dict[str, Any]:
