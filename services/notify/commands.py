@@ -15,7 +15,7 @@ from services.notify.addresses import AddressRefused, endpoint_of
 from services.notify.delivery import Delivery, Reply, delivery_id
 from services.notify.retries import DELAYS
 from services.notify.sender import Resolve, Sender, checked_addresses
-from services.notify.store import LEASE, KeptEvent, Store
+from services.notify.store import KeptEvent, Store
 from services.notify.subscription import Filters, Subscription, SubscriptionState, secret_of
 from shared import metrics, tracing
 from shared.auth import Principal
@@ -236,7 +236,7 @@ async def replay_range(principal: Principal, id: str, since: datetime, until: da
 # --- what the worker does
 
 
-async def deliver(delivery: Delivery, *, store: Store, sender: Sender, chance: float) -> Reply | None:
+async def deliver(delivery: Delivery, *, lease: timedelta, store: Store, sender: Sender, chance: float) -> Reply | None:
     """Makes one attempt at a claimed delivery and writes down how it went; None if there was none to make.
 
     Raises `LeaseLost` if another worker has taken the delivery since.
@@ -244,7 +244,7 @@ async def deliver(delivery: Delivery, *, store: Store, sender: Sender, chance: f
     loop = asyncio.get_running_loop()
     # The claim was made by the database's clock: its moment is the start of the lease.
     assert delivery.due_at is not None
-    claimed_at, started = delivery.due_at - LEASE, loop.time()
+    claimed_at, started = delivery.due_at - lease, loop.time()
     claim = delivery.claims
     subscription = await store.subscription(delivery.subscription)
     event = await store.event(delivery.event)

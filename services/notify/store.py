@@ -27,7 +27,6 @@ from shared.outbox import Relay
 SOURCE = "/jiebang/notify"
 EVENTS_KEPT = timedelta(days=30)
 DELIVERIES_KEPT = timedelta(days=90)
-LEASE = timedelta(seconds=60)
 _LONGEST_TURN = 1000
 _BEFORE_ALL = datetime.fromtimestamp(0, UTC)
 
@@ -97,10 +96,10 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, busy: Collection[str], limit: int) -> Sequence[Delivery]:
+    async def claim(self, busy: Collection[str], limit: int, lease: timedelta) -> Sequence[Delivery]:
         """Takes deliveries that are due, by turn and age, none of a busy lane and one of each other lane at most.
 
-        Each is leased for a minute; if the worker says nothing until then, it is due again.
+        Each is leased for so long; if the worker says nothing until then, it is due again.
         """
         ...
 
@@ -240,7 +239,7 @@ class MongoStore:
             turn = await self._deliveries.collection.count_documents(unfinished, limit=_LONGEST_TURN)
         return await self._deliveries.add_new(delivery.id, delivery.model_copy(update={"turn": turn}))
 
-    async def claim(self, busy: Collection[str], limit: int) -> Sequence[Delivery]:
+    async def claim(self, busy: Collection[str], limit: int, lease: timedelta) -> Sequence[Delivery]:
         """See `Store`."""
         due: Document = {
             "state.due_at": {"$gt": _BEFORE_ALL, "$lte": await self.now()},
@@ -256,17 +255,17 @@ class MongoStore:
         ]
         with translated():
             ids = [row["first"]["id"] async for row in self._deliveries.collection.aggregate(first_of_each_lane)]
-        claimed = [await self._claim(id) for id in ids]
+        claimed = [await self._claim(id, lease) for id in ids]
         return [delivery for delivery in claimed if delivery is not None]
 
-    async def _claim(self, id: str) -> Delivery | None:
+    async def _claim(self, id: str, lease: timedelta) -> Delivery | None:
         still_due: Document = {
             "_id": id,
             "state.state": DeliveryState.PENDING.value,
             "$expr": {"$lte": ["$state.due_at", "$$NOW"]},
         }
         change = {
-            "state.due_at": {"$add": ["$$NOW", int(LEASE.total_seconds() * 1000)]},
+            "state.due_at": {"$add": ["$$NOW", int(lease.total_seconds() * 1000)]},
             "state.sending": True,
             "state.claims": {"$add": ["$state.claims", 1]},
             "state.tried": {"$add": ["$state.tried", 1]},
@@ -399,7 +398,7 @@ class MemoryStore:
         self._deliveries[delivery.id] = delivery.model_copy(update={"turn": min(len(pending), _LONGEST_TURN)})
         return True
 
-    async def claim(self, busy: Collection[str], limit: int) -> Sequence[Delivery]:
+    async def claim(self, busy: Collection[str], limit: int, lease: timedelta) -> Sequence[Delivery]:
         """See `Store`."""
         now = self._clock.now()
         firsts: dict[str, Delivery] = {}
@@ -409,7 +408,7 @@ class MemoryStore:
                 firsts.setdefault(entry.lane, entry)
         claimed = []
         for entry in sorted(firsts.values(), key=lambda entry: entry.turn)[:limit]:
-            leased = {"due_at": now + LEASE, "sending": True, "claims": entry.claims + 1, "tried": entry.tried + 1}
+            leased = {"due_at": now + lease, "sending": True, "claims": entry.claims + 1, "tried": entry.tried + 1}
             self._deliveries[entry.id] = entry.model_copy(update=leased)
             claimed.append(self._deliveries[entry.id])
         return claimed

@@ -19,6 +19,8 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
+LEASE_IN_TIME_OUTS = 4
+"""How much longer than an attempt may take a delivery is held: the rest is for the database, before and after."""
 _DEPENDENCY_WAIT = 1.0
 
 
@@ -31,6 +33,7 @@ class Dispatcher:
         self._concurrency = settings.concurrency
         self._per_endpoint = settings.per_endpoint
         self._poll_every = settings.poll_every.total_seconds()
+        self._lease = LEASE_IN_TIME_OUTS * settings.time_out
         self._last_attempt = settings.time_out.total_seconds() + 5
         self._under_way: set[asyncio.Task[None]] = set()
         self._lanes: Counter[str] = Counter()
@@ -52,7 +55,7 @@ class Dispatcher:
             return 0
         busy = [lane for lane, number in self._lanes.items() if number >= self._allowed(lane)]
         try:
-            claimed = await self._store.claim(busy, free)
+            claimed = await self._store.claim(busy, free, self._lease)
         except DependencyDown as error:
             log.warning("claim_failed", error=str(error))
             await asyncio.sleep(_DEPENDENCY_WAIT)
@@ -74,7 +77,9 @@ class Dispatcher:
     async def _attempt(self, delivery: Delivery) -> None:
         lane = delivery.lane
         try:
-            reply = await commands.deliver(delivery, store=self._store, sender=self._sender, chance=random.random())
+            reply = await commands.deliver(
+                delivery, lease=self._lease, store=self._store, sender=self._sender, chance=random.random()
+            )
             if reply is not None:
                 (self._failing.discard if reply.taken else self._failing.add)(lane)
         except LeaseLost as error:

@@ -10,11 +10,12 @@ import pytest
 from services.notify import delivery as deliveries
 from services.notify import subscription as subscriptions
 from services.notify.delivery import Delivery, DeliveryState, LeaseLost, Reply
-from services.notify.store import LEASE, KeptEvent, Store
+from services.notify.store import KeptEvent, Store
 from services.notify.subscription import Filters, Subscription, SubscriptionState, secret_of
 from shared.mongo import AggregateExists, AggregateMissing
 
 SECOND = timedelta(seconds=1)
+LEASE = timedelta(seconds=60)
 HOUR = timedelta(hours=1)
 
 
@@ -116,44 +117,44 @@ async def test_a_delivery_is_queued_once(store: Store) -> None:
 async def test_what_is_not_due_is_not_claimed_and_what_is_claimed_is_leased(store: Store) -> None:
     await queued(store, "dlv_later", due=HOUR)
     await queued(store, "dlv_now")
-    (claimed,) = await store.claim([], 10)
+    (claimed,) = await store.claim([], 10, LEASE)
     assert (claimed.id, claimed.claims, claimed.tried, claimed.sending) == ("dlv_now", 1, 1, True)
     assert claimed.due_at is not None
     assert timedelta(0) < claimed.due_at - await store.now() <= LEASE
-    assert await store.claim([], 10) == []
+    assert await store.claim([], 10, LEASE) == []
 
 
 async def test_one_of_each_lane_is_claimed_at_a_time_and_busy_lanes_are_left_alone(store: Store) -> None:
     for lane in ("a", "b", "c"):
         for number in range(3):
             await queued(store, f"dlv_{lane}{number}", lane)
-    assert sorted(each.id for each in await store.claim(["b"], 10)) == ["dlv_a0", "dlv_c0"]
-    assert sorted(each.id for each in await store.claim(["b"], 10)) == ["dlv_a1", "dlv_c1"]
-    assert [each.id for each in await store.claim([], 10) if each.lane == "b"] == ["dlv_b0"]
+    assert sorted(each.id for each in await store.claim(["b"], 10, LEASE)) == ["dlv_a0", "dlv_c0"]
+    assert sorted(each.id for each in await store.claim(["b"], 10, LEASE)) == ["dlv_a1", "dlv_c1"]
+    assert [each.id for each in await store.claim([], 10, LEASE) if each.lane == "b"] == ["dlv_b0"]
 
 
 async def test_a_lane_with_a_backlog_waits_for_the_first_of_the_others(store: Store) -> None:
     for number in range(5):
         await queued(store, f"dlv_flood{number}", "flood", due=-HOUR)
-    await store.claim([], 1)
+    await store.claim([], 1, LEASE)
     await queued(store, "dlv_quiet", "quiet")
-    assert [each.id for each in await store.claim([], 1)] == ["dlv_quiet"]
+    assert [each.id for each in await store.claim([], 1, LEASE)] == ["dlv_quiet"]
 
 
 async def test_of_many_workers_each_delivery_goes_to_one(store: Store) -> None:
     for number in range(20):
         await queued(store, f"dlv_{number}", f"lane{number}")
-    claims = await asyncio.gather(*(store.claim([], 20) for _ in range(8)))
+    claims = await asyncio.gather(*(store.claim([], 20, LEASE) for _ in range(8)))
     ids = [each.id for claimed in claims for each in claimed]
     assert len(ids) == len(set(ids)) == 20
 
 
 async def test_a_claim_that_was_overtaken_cannot_be_recorded(store: Store) -> None:
     await queued(store, "dlv_a")
-    (first,) = await store.claim([], 1)
+    (first,) = await store.claim([], 1, LEASE)
     now = await store.now()
     await store.update_delivery("dlv_a", lambda before: deliveries.postpone(before, first.claims, now - SECOND))
-    (second,) = await store.claim([], 1)
+    (second,) = await store.claim([], 1, LEASE)
     assert second.claims == 2
 
     def late(before: Delivery) -> tuple[Delivery, object]:
@@ -166,7 +167,7 @@ async def test_a_claim_that_was_overtaken_cannot_be_recorded(store: Store) -> No
     )
     assert done.state is DeliveryState.SUCCEEDED
     assert await store.delivery("dlv_a", "whk_a") == done
-    assert await store.claim([], 1) == []
+    assert await store.claim([], 1, LEASE) == []
 
 
 async def test_deliveries_are_listed_newest_first_by_page_and_state(store: Store) -> None:
@@ -197,8 +198,8 @@ async def test_failures_are_found_from_a_moment_on(store: Store) -> None:
 
 async def test_hastening_makes_due_what_waits_and_leaves_alone_what_is_being_sent(store: Store) -> None:
     await queued(store, "dlv_sent")
-    await store.claim([], 1)
+    await store.claim([], 1, LEASE)
     await queued(store, "dlv_waits", "b", due=HOUR)
     await queued(store, "dlv_other", "c", due=HOUR, subscription="whk_b")
     await store.hasten("whk_a")
-    assert [each.id for each in await store.claim([], 10)] == ["dlv_waits"]
+    assert [each.id for each in await store.claim([], 10, LEASE)] == ["dlv_waits"]
