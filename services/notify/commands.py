@@ -14,7 +14,7 @@ from services.notify import subscription as subscriptions
 from services.notify.addresses import AddressRefused, endpoint_of
 from services.notify.delivery import Delivery, Reply, delivery_id
 from services.notify.retries import DELAYS
-from services.notify.sender import Resolve, Sender, checked_addresses
+from services.notify.sender import Resolve, Sends, checked_addresses
 from services.notify.store import KeptEvent, Store
 from services.notify.subscription import Filters, Subscription, SubscriptionState, secret_of
 from shared import metrics, tracing
@@ -236,7 +236,7 @@ async def replay_range(principal: Principal, id: str, since: datetime, until: da
 # --- what the worker does
 
 
-async def deliver(delivery: Delivery, *, lease: timedelta, store: Store, sender: Sender, chance: float) -> Reply | None:
+async def deliver(delivery: Delivery, *, lease: timedelta, store: Store, sender: Sends, chance: float) -> Reply | None:
     """Makes one attempt at a claimed delivery and writes down how it went; None if there was none to make.
 
     Raises `LeaseLost` if another worker has taken the delivery since.

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -103,6 +103,14 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Waits (httpcore asks its network to)."""
         await anyio.sleep(seconds)
+
+
+class Sends(Protocol):
+    """What can send an event."""
+
+    async def send(self, webhook_id: str, url: str, secrets: Sequence[str], body: str) -> Reply:
+        """Posts `body` once, signed with every secret, and says how it went."""
+        ...
 
 
 class Sender:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from services.notify import commands
 from services.notify.delivery import Delivery, LeaseLost
-from services.notify.sender import Resolver, Sender
+from services.notify.sender import Resolver, Sender, Sends
 from services.notify.settings import WorkerSettings
 from services.notify.store import MongoStore, Store
 from shared import metrics
@@ -27,7 +27,7 @@ _DEPENDENCY_WAIT = 1.0
 class Dispatcher:
     """Keeps many attempts under way, few at any one endpoint, so that a slow one holds up nobody else."""
 
-    def __init__(self, store: Store, sender: Sender, settings: WorkerSettings) -> None:
+    def __init__(self, store: Store, sender: Sends, settings: WorkerSettings) -> None:
         self._store = store
         self._sender = sender
         self._concurrency = settings.concurrency
