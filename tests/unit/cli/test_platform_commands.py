@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -237,6 +238,28 @@ def test_a_board_of_a_moment_takes_the_readers_own_time(logged_in: Command, plat
     platform.answers["GET", "/v1/leaderboards/chl_1"] = (200, BOARD, {})
     assert logged_in("board", "chl_1", "--at", "2026-01-31T18:00:00+08:00", "--json").code == 0
     assert logged_in("board", "chl_1", "--at", "yesterday", "--json").code == 2
+
+
+def test_a_watched_board_is_drawn_again_when_it_changes(logged_in: Command, platform: Platform) -> None:
+    second = BOARD | {"entries": [BOARD["entries"][0] | {"total": "99.000000"}], "provisional": False, "pending": 0}
+    boards = [(200, BOARD, {"ETag": '"1"'}), (304, None, {}), (200, second, {"ETag": '"2"'})]
+    platform.answers["GET", "/v1/leaderboards/chl_1"] = lambda body: boards.pop(0) if boards else (304, None, {})
+    platform.answers["GET", "/v1/teams"] = (200, {"teams": [{"id": "team_1", "name": {"en": "Ours"}}]}, {})
+    command = [Path(sys.executable).parent / "jiebang", "board", "chl_1", "--watch"]
+    watching = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "160"}
+    )
+    assert watching.stdout is not None
+    seen = ""
+    while "99.000000" not in seen:
+        line = watching.stdout.readline()
+        assert line, f"it ended early: {seen}"
+        seen += line
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 130
+    assert "98.118792" in seen
+    tags = [headers.get("if-none-match") for headers, _ in platform.asked("GET", "/v1/leaderboards/chl_1")]
+    assert tags[:3] == [None, '"1"', '"1"']
 
 
 def test_two_versions_are_compared_measure_by_measure(jiebang: Command, tmp_path: Path) -> None:
