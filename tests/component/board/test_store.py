@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.board import challenge as challenges
+from services.board import commands
 from services.board import credential as credentials
 from services.board import team as teams
 from services.board.challenge import PhaseState
@@ -15,6 +16,7 @@ from services.board.store import Store
 from services.board.team import Team
 from shared.contracts.board import Role
 from shared.mongo import AggregateExists, AggregateMissing
+from tests.component.board.conftest import Facts
 from tests.unit.board.test_challenge import phase, terms
 from tests.unit.board.test_team_and_credential import PROFILE
 
@@ -91,3 +93,16 @@ async def test_keys_are_found_by_id_and_by_owner(store: Store) -> None:
     assert not revoked.alive(now)
     assert await store.credential("key_1") == revoked
     assert await store.credential("key_9") is None
+
+
+async def test_many_sweepers_at_once_open_a_phase_once(store: Store, published_facts: Facts) -> None:
+    hour = timedelta(hours=1)
+    now = await store.now()
+    only = phase("preliminary", 0, 1).model_copy(update={"starts_at": now - hour, "ends_at": now + hour})
+    early, facts = challenges.publish("chl_a", terms(only), now - 2 * hour)
+    assert early.progress["preliminary"] is PhaseState.SCHEDULED
+    await store.add_challenge(early, facts)
+    assert await store.challenges_due(now, 10) == ["chl_a"]
+    await asyncio.gather(*(commands.turn_phases(store=store) for _ in range(10)))
+    assert await published_facts() == ["challenge.published.v1", "phase.opened.v1"]
+    assert await store.challenges_due(await store.now(), 10) == []
