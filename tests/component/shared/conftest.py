@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
+from shared.mongo import client, database
 from shared.settings import Settings
-from tests.component.shared.harness import Topic, settings_for
+from tests.component.shared.harness import Topic, delete_topics, settings_for
+from tests.component.shared.world import World
 
 
 @pytest.fixture
@@ -21,3 +24,13 @@ async def topic(settings: Settings) -> AsyncIterator[Topic]:
     """The topic `board.teams` of the test's own, with two partitions."""
     async with Topic(settings) as made:
         yield made
+
+
+@pytest.fixture
+async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
+    connection = client(settings)
+    stored = database(connection, settings, "ranking")
+    yield World(settings, tmp_path, stored)
+    await connection.drop_database(stored.name)
+    connection.close()
+    await delete_topics(settings)
