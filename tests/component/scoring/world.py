@@ -83,7 +83,8 @@ class World:
             found = await self.heard(topic, kind)
             return found if len(found) >= count else []
 
-        return await eventually(enough, within=within, every=0.2, what=f"{count} {kind.type} in {topic}")
+        found: list[Any] = await eventually(enough, within=within, every=0.2, what=f"{count} {kind.type} in {topic}")
+        return found
 
     async def publish_challenge(
         self,
@@ -138,12 +139,12 @@ async def got(client: httpx.AsyncClient, path: str, headers: dict[str, str] | No
         answer = await client.get(path, headers=headers)
         return None if answer.status_code == 401 else answer
 
-    found = await eventually(answered, what=f"an answer to {path}")
+    found: httpx.Response | None = await eventually(answered, what=f"an answer to {path}")
     assert found is not None
     return found
 
 
-DEMAND = {
+DEMAND: dict[str, Any] = {
     "label": "species",
     "required": ["species", "mass"],
     "types": {"species": "text", "mass": "integer"},
