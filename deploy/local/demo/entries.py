@@ -152,14 +152,10 @@ def ragged(table: Table, every: int) -> Table:
     return Table(table.header, [row[:-2] if n % every == 0 else row for n, row in enumerate(table.rows)])
 
 
-def with_slipped_points(table: Table, column: str, every: int) -> Table:
-    """Has the decimal point of one column slip by three places in every n-th record."""
+def with_decimal_commas(table: Table, column: str) -> Table:
+    """Writes the numbers of one column with a decimal comma."""
     at = table.column(column)
-    rows = [
-        [f"{float(cell) * 1000:g}" if at == i and n % every == 0 else cell for i, cell in enumerate(row)]
-        for n, row in enumerate(table.rows)
-    ]
-    return Table(table.header, rows)
+    return table.change(lambda row: [cell.replace(".", ",") if at == i else cell for i, cell in enumerate(row)])
 
 
 def complete(table: Table) -> Table:
@@ -307,17 +303,15 @@ ENTRIES = (
     Entry(
         HAIZHU,
         "flights",
-        "half of the planes not registered",
-        _as_zip(
-            "flights.zip", {"flights.csv": flights, "planes.csv": lambda: Table(planes().header, planes().rows[::2])}
-        ),
+        "the register of planes left out",
+        _as_zip("flights.zip", {"flights.csv": flights}),
     ),
     Entry(PENG, "flights", "as published", _as_zip("flights.zip", {"flights.csv": flights, "planes.csv": planes})),
     Entry(
         PEARL,
         "trial",
-        "decimal points slipped in every fifteenth weight",
-        _as_csv("ACTG175.csv", lambda: with_slipped_points(trial(), "wtkg", 15)),
+        "decimal commas in the weights",
+        _as_csv("ACTG175.csv", lambda: with_decimal_commas(trial(), "wtkg")),
     ),
     Entry(
         PENG,

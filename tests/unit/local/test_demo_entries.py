@@ -52,9 +52,8 @@ def test_the_copies_are_worse_in_the_way_they_say() -> None:
     assert sorted({len(row) for row in entries.ragged(penguins, 40).rows}) == [6, 8]
     assert len(entries.complete(penguins).rows) == 333
     assert {row[0] for row in entries.among(penguins, "species", ["Gentoo"]).rows} == {"Gentoo"}
-    slipped = entries.with_slipped_points(entries.trial(), "wtkg", 15)
-    assert slipped.rows[0][3] == "89812.8"
-    assert slipped.rows[1] == entries.trial().rows[1]
+    commas = entries.with_decimal_commas(entries.trial(), "wtkg")
+    assert commas.rows[0] == [cell.replace("89.8128", "89,8128") for cell in entries.trial().rows[0]]
 
 
 def test_the_attacks_are_real(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""The demo as a person runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from deploy.local.ports import free_port
+from jiebang.receipt import verify_receipt
+
+
+async def demo(output: Path, **environment: str) -> tuple[int | None, str]:
+    command = [sys.executable, "-m", "deploy.local.demo", "--output", str(output)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment, "TMPDIR": str(output.parent)},
+    )
+    shown, _ = await process.communicate()
+    return process.returncode, shown.decode()
+
+
+async def test_the_demo_prints_three_leaderboards_and_the_refusals_and_leaves_reports(tmp_path: Path) -> None:
+    code, shown = await demo(tmp_path / "out")
+    assert code == 0, shown
+    for title in ("Antarctic penguins (science)", "airports (transportation)", "treatments (healthcare)"):
+        assert title in shown
+    for reason in ("ratio_too_high", "pickle", "truncated"):
+        assert reason in shown
+    assert "Sponsors were told of 13 scores" in shown
+    reports = list((tmp_path / "out" / "reports").glob("*.html"))
+    assert len(reports) == 13
+    assert all("<html" in report.read_text() for report in reports)
+    receipts = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "out" / "receipts").glob("*.json")}
+    keys = receipts.pop("keys")
+    assert len(receipts) == 16
+    assert len({verify_receipt(receipt, keys)["submission"] for receipt in receipts.values()}) == 16
+    assert os.listdir(tmp_path) == ["out"]
+
+
+async def test_a_demo_that_cannot_be_played_says_why_and_exits_with_1(tmp_path: Path) -> None:
+    away = free_port()
+    code, shown = await demo(
+        tmp_path / "out",
+        JIEBANG_KAFKA_BOOTSTRAP=f"127.0.0.1:{away}",
+        JIEBANG_MONGO_URI="mongodb://127.0.0.1:1/?directConnection=true",
+    )
+    assert code == 1
+    assert f"Kafka at 127.0.0.1:{away} did not create the topics" in shown
+    assert "Traceback" not in shown
+
+
+async def test_the_demo_empties_no_folder_but_its_own(tmp_path: Path) -> None:
+    precious = tmp_path / "out" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    code, shown = await demo(tmp_path / "out")
+    assert code == 1
+    assert "no demo made" in shown
+    assert precious.read_text() == "years of work"
