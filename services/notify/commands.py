@@ -33,6 +33,8 @@ TEST_TYPE = "webhook.test.v1"
 MOST_SUBSCRIPTIONS = 50
 REPLAYED_AT_ONCE = 1000
 _PAUSED_LOOKS_AGAIN = timedelta(minutes=15)
+_EVENT_WRITTEN_WITHIN = timedelta(minutes=5)
+_LOOKS_AGAIN_FOR_EVENT = timedelta(seconds=1)
 _CHALLENGE_LOOKED_FOR = 50  # times, a tenth of a second apart
 
 
@@ -64,10 +66,12 @@ async def queue_deliveries(event: Event[Any], challenge: str, *, store: Store) -
         return 0
     body = event.encode().decode()
     kept = KeptEvent(id=event.id, owner=sponsor, challenge=challenge, type=event.type, at=event.time, body=body)
-    await store.keep_event(kept)
     now = await store.now()
-    new = [await store.queue(_delivery(subscription, kept, now)) for subscription in wanting]
-    return sum(new)
+    # All at once: a worker that is faster than the event's own write looks again a moment later.
+    _, *new = await asyncio.gather(
+        store.keep_event(kept), *(store.queue(_delivery(subscription, kept, now)) for subscription in wanting)
+    )
+    return sum(map(bool, new))
 
 
 # --- what a sponsor does
@@ -248,6 +252,10 @@ async def deliver(delivery: Delivery, *, lease: timedelta, store: Store, sender:
     claim = delivery.claims
     subscription = await store.subscription(delivery.subscription)
     event = await store.event(delivery.event)
+    if event is None and claimed_at - delivery.created_at < _EVENT_WRITTEN_WITHIN:
+        soon = claimed_at + _LOOKS_AGAIN_FOR_EVENT
+        await store.update_delivery(delivery.id, lambda before: deliveries.postpone(before, claim, soon))
+        return None
     unsendable = _unsendable(delivery, subscription, event)
     if subscription is None or event is None or unsendable is not None:
         reason = unsendable or "gone"

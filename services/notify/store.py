@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
+from services.notify.database_clock import DatabaseClock
 from services.notify.delivery import Delivery, DeliveryState
 from services.notify.subscription import Subscription, SubscriptionState
 from shared.clock import Clock
@@ -138,7 +139,6 @@ class MongoStore:
     """Notify's collections in its own database."""
 
     def __init__(self, database: Database, *, relay: Relay, clock: Clock, ids: Ids) -> None:
-        self._database = database
         self._sponsors = database["sponsors"]
         self._events = database["events"]
         self._subscriptions = Aggregates(
@@ -147,6 +147,7 @@ class MongoStore:
         self._deliveries = Aggregates(
             database, "deliveries", Delivery, source=SOURCE, relay=relay, clock=clock, ids=ids
         )
+        self._clock = DatabaseClock(lambda: database_now(database.client))
         self._known: dict[str, str] = {}
 
     async def prepare(self) -> None:
@@ -173,7 +174,7 @@ class MongoStore:
 
     async def now(self) -> datetime:
         """The present moment by the database's clock."""
-        return await database_now(self._database.client)
+        return await self._clock.now()
 
     async def learn_sponsor(self, challenge: str, sponsor: str) -> None:
         """See `Store`."""

@@ -218,6 +218,28 @@ async def test_retry_after_of_one_bad_answer_holds_that_delivery_only(world: Wor
     assert len(world.post.sent) == 2
 
 
+async def test_a_delivery_whose_event_is_not_written_yet_waits_a_second_and_later_is_given_up(world: World) -> None:
+    subscription = await world.subscribe()
+    now = world.clock.at
+    await world.store.queue(
+        Delivery(
+            id="dlv_a",
+            subscription=subscription.id,
+            event="evt_a",
+            type="phase.closed.v1",
+            lane="example.org:443",
+            created_at=now,
+            due_at=now,
+        )
+    )
+    assert await world.work() == [None]
+    assert (await world.only(subscription)).due_at == now + timedelta(seconds=1)
+    world.clock.at += timedelta(minutes=6)
+    assert await world.work() == [None]
+    assert (await world.only(subscription)).reason == "event_expired"
+    assert world.post.sent == []
+
+
 async def test_a_delivery_that_kills_its_workers_is_given_up_at_last(world: World) -> None:
     subscription = await world.subscribe()
     await world.happen(CLOSED)
