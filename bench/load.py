@@ -84,7 +84,7 @@ async def _watched(http: aiohttp.ClientSession, load: Load, number: int) -> floa
 
 async def _ranked(http: aiohttp.ClientSession, load: Load, expected: int) -> None:
     while True:
-        async with http.get(f"/v1/leaderboards/{load.challenge}", params={"limit": "500"}) as answer:
+        async with http.get(f"/v1/leaderboards/{load.challenge}", params={"limit": "200"}) as answer:
             board = await answer.json()
         if not board["provisional"] and sum(entry["submissions"] for entry in board["entries"]) >= expected:
             return

@@ -275,7 +275,10 @@ class Client:
                 if not response.is_error:
                     return response
                 pause = max(pause, _seconds(response.headers.get("Retry-After"), 0.0))
-                if response.status_code not in _COMES_BACK or once or time.monotonic() + pause > give_up:
+                # A key that was issued a moment ago is told to come back; nothing was done for it yet.
+                unknown_yet = response.status_code == httpx.codes.UNAUTHORIZED and "Retry-After" in response.headers
+                may_repeat = unknown_yet or (response.status_code in _COMES_BACK and not once)
+                if not may_repeat or time.monotonic() + pause > give_up:
                     raise Problem.of(response)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

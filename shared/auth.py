@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -16,7 +16,7 @@ from fastapi import Request
 from shared.clock import Clock
 from shared.contracts.board import CredentialIssued, CredentialRevoked, Role
 from shared.contracts.envelope import Event
-from shared.ids import CROCKFORD, CredentialId, OwnerId
+from shared.ids import CROCKFORD, CredentialId, OwnerId, made_at
 from shared.mongo import Database, Document, DuplicateId, translated
 from shared.problems import Problem
 
@@ -27,6 +27,8 @@ _KEY = re.compile(
     rf"(?P<secret>[{CROCKFORD}]{{{_SECRET_LENGTH}}})(?P<checksum>[{CROCKFORD}]{{{_CHECKSUM_LENGTH}}})"
 )
 _LONGEST_HEADER = 512
+TRAVEL_TIME = timedelta(minutes=1)
+"""How long after it was made a key that nobody here knows may still be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +134,27 @@ class Authenticator:
         self._clock = clock
 
     async def principal(self, header: str) -> Principal | None:
-        """The principal of `Bearer <key>`, or None if it is nobody's. An unknown key takes as long as a wrong one."""
+        """The principal of `Bearer <key>`, or None if it is nobody's. An unknown key takes as long as a wrong one.
+
+        Raises:
+            Problem: 401 that says when to come back, for an unknown key whose id is a minute old at most.
+        """
         scheme, _, text = header[:_LONGEST_HEADER].partition(" ")
         presented = parse_key(text.strip()) if scheme.lower() == "bearer" else None
         if presented is None:
             return None
         credential = await self._credentials.find(presented.credential) or _UNKNOWN
+        if credential is _UNKNOWN and self._may_be_on_its_way(presented.credential):
+            raise unauthenticated(retry_after=1)
         same = hmac.compare_digest(credential.secret_sha256, presented.secret_sha256)
         if not same or credential.role.value != presented.role or not credential.usable(self._clock.now()):
             return None
         return Principal(credential.id, credential.owner, credential.role, credential.scopes)
+
+    def _may_be_on_its_way(self, credential: CredentialId) -> bool:
+        """A key works where it was issued before its event has reached the other services."""
+        made = made_at(credential)
+        return made is not None and abs(self._clock.now() - made) < TRAVEL_TIME
 
 
 def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
@@ -183,15 +196,14 @@ async def _authenticated(request: Request) -> Principal | None:
     return None if header is None else await authenticator.principal(header)
 
 
-def unauthenticated() -> Problem:
-    """401."""
-    return Problem(
-        401,
-        "unauthenticated",
-        "This needs a valid API key.",
-        "Send it as `Authorization: Bearer jb_…`. If it was valid before, it has expired or was revoked.",
-        headers={"WWW-Authenticate": 'Bearer realm="jiebang"'},
-    )
+def unauthenticated(retry_after: int | None = None) -> Problem:
+    """401; with `retry_after` seconds for a key that may have been issued a moment ago."""
+    headers = {"WWW-Authenticate": 'Bearer realm="jiebang"'}
+    detail = "Send it as `Authorization: Bearer jb_…`. If it was valid before, it has expired or was revoked."
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+        detail = "If the key was issued a moment ago, try again: it is on its way to this service."
+    return Problem(401, "unauthenticated", "This needs a valid API key.", detail, headers=headers)
 
 
 class CredentialProjection:

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NewType, Protocol
 
 ChallengeId = NewType("ChallengeId", str)
@@ -41,6 +42,17 @@ def base32(value: uuid.UUID) -> str:
     """The 128 bits as 26 characters of lower-case Crockford base32."""
     number = value.int
     return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def made_at(id: str) -> datetime | None:
+    """The moment that an id of the form `<prefix>_<26 characters>` claims to be made at; anybody can claim anything."""
+    number = 0
+    for character in id.rpartition("_")[2]:
+        number = number << 5 | CROCKFORD.index(character)
+    try:
+        return datetime.fromtimestamp((number >> 80) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 class SystemIds:

@@ -119,3 +119,18 @@ def test_nobody_at_the_address_is_said_so() -> None:
 
 def test_lists_are_read_to_their_end(client: Client) -> None:
     assert [challenge["id"] for challenge in client.each("/v1/challenges")] == ["chl_1", "chl_2"]
+
+
+def test_a_key_of_a_moment_ago_is_tried_again_when_the_server_says_so(client: Client, platform: Platform) -> None:
+    status, body, headers = problem(401, "unauthenticated", "Not known here.")
+    answers = [(status, body, {**headers, "Retry-After": "0"}), (200, {"keys": []}, {})]
+    platform.answers["GET", "/v1/keys"] = lambda body: answers.pop(0)
+    assert client.get("/v1/keys") == {"keys": []}
+
+
+def test_a_key_that_is_simply_wrong_is_said_at_once(client: Client, platform: Platform) -> None:
+    answers = [problem(401, "unauthenticated", "Not known here."), (200, {"keys": []}, {})]
+    platform.answers["GET", "/v1/keys"] = lambda body: answers.pop(0)
+    with pytest.raises(Problem):
+        client.get("/v1/keys")
+    assert len(answers) == 1

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.auth import Authenticator, Credential, NewKey, make_key, parse_key
+from shared.auth import TRAVEL_TIME, Authenticator, Credential, NewKey, make_key, parse_key
 from shared.contracts.board import Role
 from shared.ids import CredentialId, OwnerId, SystemIds
+from shared.problems import Problem
 from tests.fakes import FixedClock
 
 ID = CredentialId(SystemIds().new("key"))
@@ -86,3 +87,19 @@ async def test_a_revoked_expired_foreign_or_reroled_key_is_nobody() -> None:
     assert await authenticator.principal(header) is not None
     clock.advance(timedelta(hours=1))
     assert await authenticator.principal(header) is None
+
+
+async def test_a_key_of_a_moment_ago_that_is_not_known_yet_is_told_to_come_back() -> None:
+    clock = FixedClock()
+    moment = int(clock.now().timestamp() * 1000)
+    key = make_key(Role.TEAM, CredentialId(SystemIds(lambda: moment).new("key")))
+    with pytest.raises(Problem) as refused:
+        await Authenticator(Known(None), clock).principal(f"Bearer {key.key}")
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (401, "1")
+
+
+async def test_an_old_key_that_is_not_known_is_nobody() -> None:
+    clock = FixedClock()
+    moment = int((clock.now() - TRAVEL_TIME).timestamp() * 1000)
+    key = make_key(Role.TEAM, CredentialId(SystemIds(lambda: moment).new("key")))
+    assert await Authenticator(Known(None), clock).principal(f"Bearer {key.key}") is None

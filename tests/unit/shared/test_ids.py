@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ids import CROCKFORD, SystemIds, base32
+from shared.ids import CROCKFORD, SystemIds, base32, made_at
 
 
 def test_an_id_is_a_prefix_and_26_characters() -> None:
@@ -41,3 +41,14 @@ def test_ids_increase_whatever_the_clock_does(steps: list[int]) -> None:
         made.append(ids.new("evt"))
     assert made == sorted(made)
     assert len(set(made)) == len(made)
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_an_id_says_when_it_was_made(milliseconds: int) -> None:
+    made = made_at(SystemIds(lambda: milliseconds).new("key"))
+    assert made is not None
+    assert round(made.timestamp() * 1000) == milliseconds
+
+
+def test_an_id_that_claims_an_impossible_moment_claims_none() -> None:
+    assert made_at("key_" + "z" * 26) is None
