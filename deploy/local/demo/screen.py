@@ -47,7 +47,7 @@ class Screen:
 
     def _table(self) -> Group:
         table = Table(
-            "team", "challenge", "handed in", "state", "total", "grade", "rank", title="揭榜 · the competition"
+            "team", "challenge", "handed in", "state", "total", "grade", "rank then", title="揭榜 · the competition"
         )
         for attempt in self._competition.attempts:
             state = Text(attempt.state, _COLOURS.get(attempt.state, "dim"))
