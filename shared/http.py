@@ -73,8 +73,28 @@ def place_of(cursor: str) -> tuple[str | int, ...]:
     except ValueError:
         place = None
     if not isinstance(place, list) or not all(isinstance(part, str | int) for part in place):
-        raise Problem(422, "invalid_cursor", "This is not the cursor of a list.", "Use the `next` of the page before.")
+        raise invalid_cursor()
     return tuple(place)
+
+
+def id_after(cursor: str | None) -> str | None:
+    """The id after which a list by id goes on; None for its first page.
+
+    Raises:
+        Problem: 422 `invalid_cursor`, if the cursor is not of one id.
+    """
+    if cursor is None:
+        return None
+    match place_of(cursor):
+        case (str(id),):
+            return id
+        case _:
+            raise invalid_cursor()
+
+
+def invalid_cursor() -> Problem:
+    """422 for what is not a cursor of this list."""
+    return Problem(422, "invalid_cursor", "This is not the cursor of a list.", "Use the `next` of the page before.")
 
 
 def link_next(request: Request, response: Response, next_cursor: str | None) -> None:

@@ -17,7 +17,7 @@ from services.board.store import Store
 from services.board.team import Registration, Team
 from shared.auth import Principal, maybe_principal, require
 from shared.contracts.board import Role
-from shared.http import After, Limit, conditional, cursor_of, json_bytes, link_next, place_of
+from shared.http import After, Limit, conditional, cursor_of, id_after, json_bytes, link_next
 from shared.ids import OwnerId
 from shared.problems import Fault, Problem
 from shared.repeats import Repeats
@@ -72,8 +72,7 @@ def create_router(store: Store, repeats: Repeats) -> APIRouter:
     @routes.get("/challenges")
     async def list_challenges(request: Request, limit: Limit = 50, after: After = None) -> Response:
         """The challenges on the board, newest first, without their demands and rubrics."""
-        place = None if after is None else str(place_of(after)[0])
-        found = await store.challenges(after=place, limit=limit + 1)
+        found = await store.challenges(after=id_after(after), limit=limit + 1)
         following = cursor_of(found[limit - 1].id) if len(found) > limit else None
         listed = [challenge_view(challenge, whole=False) for challenge in found[:limit]]
         answer = conditional(request, json_bytes({"challenges": listed, "next": following}))

@@ -18,7 +18,7 @@ from services.notify.store import Store
 from services.notify.subscription import OUTCOME_TYPES, SECRET_BYTES, Filters, Subscription
 from shared.auth import Principal, require
 from shared.contracts.board import Role
-from shared.http import After, Limit, conditional, cursor_of, json_bytes, link_next, place_of
+from shared.http import After, Limit, conditional, cursor_of, id_after, json_bytes, link_next
 from shared.ids import Ids
 from shared.problems import not_found
 from shared.repeats import Planned, Repeats
@@ -164,8 +164,7 @@ def create_router(store: Store, ids: Ids, repeats: Repeats, resolve: Resolve, *,
     ) -> Response:
         """The delivery log, newest event first, with every attempt."""
         await commands.subscription_of(principal, id, store=store)
-        place = None if after is None else str(place_of(after)[0])
-        found = await store.deliveries(id, state=state, after=place, limit=limit + 1)
+        found = await store.deliveries(id, state=state, after=id_after(after), limit=limit + 1)
         following = cursor_of(found[limit - 1].id) if len(found) > limit else None
         listed = [delivery_view(delivery) for delivery in found[:limit]]
         answer = conditional(request, json_bytes({"deliveries": listed, "next": following}))

@@ -286,6 +286,8 @@ async def test_who_may_do_what(board: Board) -> None:
         ("GET", "/v1/challenges/none", b"", 404, "unknown_challenge"),
         ("GET", "/v1/challenges/" + "%00" * 9, b"", 404, "unknown_challenge"),
         ("GET", "/v1/challenges?after=!!!", b"", 422, "invalid_cursor"),
+        ("GET", "/v1/challenges?after=W10", b"", 422, "invalid_cursor"),
+        ("GET", "/v1/challenges?after=WzFd", b"", 422, "invalid_cursor"),
         ("GET", "/v1/challenges?limit=0", b"", 422, "invalid_request"),
         ("GET", "/v1/teams/none", b"", 404, "unknown_team"),
         ("GET", "/v1/teams", b"", 422, "invalid_request"),
