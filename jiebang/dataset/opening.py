@@ -69,8 +69,8 @@ def open_dataset(
     (archive, sizes, names) and G3 (types) are in the result; when one failed, `files` is what is safe to list.
     Raises DatasetRefused where there is nothing to judge: a path that does not exist, no file at all.
     """
-    opening = _Opening(Path(tempfile.mkdtemp(prefix="opened-", dir=scratch)), limits or Limits(), progress)
     found = list(_handed_in(paths))
+    opening = _Opening(Path(tempfile.mkdtemp(prefix="opened-", dir=scratch)), limits or Limits(), progress)
     opening.open_all(found)
     if not opening.files and not opening.has_failed:
         raise DatasetRefused(

@@ -84,6 +84,8 @@ def tar_members(stream: Readable) -> Iterator[TarMember]:
         if forward.last != bytes(tarfile.BLOCKSIZE):
             # Python's reader ends at a cut or wrong header as if it were the end of the archive.
             raise GateFails("truncated", "The TAR archive has no end; upload it again.")
+        while stream.read(_PIECE):  # a compressed stream tells only at its own end whether it is whole
+            pass
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise GateFails(
             "corrupt_archive", f"The TAR archive is damaged or malformed ({error}); make it anew."
@@ -102,7 +104,10 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> Iter
     assert content is not None  # a regular file
     left = info.size
     while left:
-        piece = content.read(min(_PIECE, left))
+        try:
+            piece = content.read(min(_PIECE, left))
+        except tarfile.ReadError:
+            piece = b""
         if not piece:
             raise GateFails("truncated", f"The TAR archive is cut off in {shown(name)}; upload it again.")
         left -= len(piece)
