@@ -20,7 +20,7 @@ from services.ingest.views import passage_view, quota_view, submission_facts, su
 from shared.auth import Principal, require
 from shared.contracts.board import Role
 from shared.contracts.envelope import rfc3339
-from shared.http import After, Limit, RequiredKey, conditional, cursor_of, json_bytes, link_next, place_of
+from shared.http import After, Limit, RequiredKey, conditional, cursor_of, id_after, json_bytes, link_next
 from shared.signing import Signer
 
 Team = Annotated[Principal, Depends(require(Role.TEAM))]
@@ -84,8 +84,7 @@ def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping:
         after: After = None,
     ) -> dict[str, Any]:
         """The team's own submissions, newest first."""
-        last = str(place_of(after)[0]) if after is not None else None
-        found = await intake.submissions.page(team.owner, challenge, last, limit + 1)
+        found = await intake.submissions.page(team.owner, challenge, id_after(after), limit + 1)
         following = cursor_of(found[limit - 1].id) if len(found) > limit else None
         link_next(request, response, following)
         return {"submissions": [submission_facts(submission) for submission in found[:limit]], "next": following}

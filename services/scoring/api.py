@@ -12,7 +12,7 @@ from services.scoring.store import Scores
 from shared.auth import Principal, require
 from shared.contracts.board import Role
 from shared.contracts.envelope import rfc3339
-from shared.http import After, Limit, conditional, cursor_of, place_of
+from shared.http import After, Limit, conditional, cursor_of, id_after
 from shared.jobs import Job, Jobs, JobState
 from shared.objects import Objects
 from shared.problems import Fault, Problem, not_found
@@ -103,8 +103,7 @@ def create_ops_router(*, jobs: Jobs) -> APIRouter:
         after: After = None,
     ) -> dict[str, Any]:
         """The jobs by id, with how many there are in each state."""
-        place = place_of(after) if after is not None else ("",)
-        found = await jobs.list(state, limit=limit + 1, after=str(place[0]))
+        found = await jobs.list(state, limit=limit + 1, after=id_after(after) or "")
         page = found[:limit]
         return {
             "counts": asdict(await jobs.counts()),
