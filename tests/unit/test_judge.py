@@ -1,0 +1,152 @@
+"""The report and the library's front: what a person holds in hands after `jiebang.score`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rfc8785
+
+import jiebang
+from jiebang.errors import DatasetRefused, DeclarationError
+from jiebang.judge import Report
+from tests.cases import load_case
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = load_case("penguins").write(tmp_path_factory.mktemp("penguins"))
+    return jiebang.score(folder / "penguins.csv", label="species")
+
+
+def test_measures_are_found_by_name(report: Report) -> None:
+    assert report["COM-1"].num == 2733
+    assert (report.total, report.grade, report.provisional) == ("98.118792", "A", True)
+    assert repr(report) == "<Report 98.118792 A provisional>"
+
+
+def test_the_json_has_what_the_command_promises(report: Report) -> None:
+    data = report.as_dict()
+    assert {
+        "dataset",
+        "gates",
+        "measures",
+        "dimensions",
+        "total",
+        "grade",
+        "provisional",
+        "coverage",
+        "fixes",
+        "engine",
+    }
+    assert data["dataset"]["records"] == 344
+    assert data["engine"] == {"version": jiebang.__version__, "rubric": "core-0"}
+    contract = {"id", "version", "status", "num", "den", "value", "ci95", "sample", "evidence", "cost_ms", "table"}
+    assert all(contract <= set(measure) for measure in data["measures"])
+    assert {measure["table"] for measure in data["measures"]} == {"penguins.csv"}
+    assert all(set(fix) == {"measure", "gain", "what"} for fix in data["fixes"])
+    assert [measure["score"] for measure in data["combined"] if measure["id"] == "DUP-1"] == ["100.000000"]
+
+
+def test_the_digest_is_that_of_the_files(report: Report) -> None:
+    raw = load_case("penguins").files["penguins.csv"]
+    listed = [{"path": "penguins.csv", "bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}]
+    assert report.digest == hashlib.sha256(rfc8785.dumps(listed)).hexdigest()  # type: ignore[arg-type]
+
+
+def test_canonical_json_is_sorted_and_without_the_cost_of_a_run(report: Report) -> None:
+    text = report.to_json()
+    data = json.loads(text)
+    assert text == json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert all(measure["cost_ms"] is None for measure in (*data["measures"], *data["combined"]))
+    assert all(measure.cost_ms is not None for measure in report.measures)
+
+
+def test_the_profile_shows_what_was_read(report: Report) -> None:
+    (table,) = report.as_dict()["profile"]["tables"]
+    sex = next(column for column in table["columns"] if column["name"] == "sex")
+    assert sex == {"name": "sex", "type": "text", "declared": False, "present": True, "missing": 11}
+    assert (table["name"], table["records"], table["attempted"]) == ("penguins.csv", 344, 344)
+
+
+def test_a_provisional_grade_says_what_to_declare(report: Report) -> None:
+    assert report.declare == (
+        "Declare `records`, so that SCL-1 (scale) is measured.",
+        "Declare `key`, so that KEY-1 (key uniqueness) is measured.",
+    )
+
+
+def test_evidence_points_at_records(report: Report) -> None:
+    first = report["COM-3"].evidence[0]
+    assert (first.file, first.row, first.note) == ("penguins.csv", 4, "a required value is missing")
+
+
+def test_a_report_is_saved_as_page_or_json(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "report.html")
+    assert "98.118792" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    report.save(tmp_path / "report.json")
+    assert (tmp_path / "report.json").read_text(encoding="utf-8") == report.to_json()
+    with pytest.raises(ValueError, match=r"\.html or \.json"):
+        report.save(tmp_path / "report.pdf")
+
+
+def test_a_notebook_shows_the_report(report: Report) -> None:
+    assert "98" in report._repr_html_()
+
+
+def test_names_add_to_a_declaration(tmp_path: Path) -> None:
+    folder = load_case("key").write(tmp_path)
+    assert jiebang.score(folder, declare={"label": "l"}, key="k")["KEY-1"].num == 2
+    with pytest.raises(DeclarationError, match="`kye`"):
+        jiebang.score(folder, kye=["k"])
+
+
+def test_a_refused_dataset_is_not_measured(tmp_path: Path) -> None:
+    (tmp_path / "model.csv").write_bytes(b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x05hello\x94.")
+    report = jiebang.score(tmp_path)
+    assert not report.passed
+    assert (report.total, report.grade, report.measures, report.combined) == (None, None, (), {})
+    assert repr(report).startswith("<Report rejected by G")
+    assert report.as_dict()["dataset"]["records"] is None
+    assert jiebang.scan(tmp_path).as_dict()["passed"] is False
+
+
+def test_a_scan_runs_the_gates_alone(tmp_path: Path) -> None:
+    scan = jiebang.scan(load_case("penguins").write(tmp_path))
+    assert scan.passed
+    assert json.loads(scan.to_json())["dataset"]["files"][0]["path"] == "penguins.csv"
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetRefused):
+        jiebang.score(tmp_path / "nothing.csv")
+
+
+def test_nothing_is_left_in_the_scratch_folder(tmp_path: Path) -> None:
+    from jiebang import judge
+
+    folder = load_case("fk").write(tmp_path)
+    scratch = tmp_path.parent / f"{tmp_path.name}-scratch"
+    scratch.mkdir()
+    judge.score(folder, scratch=scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    from jiebang import judge
+
+    told: list[tuple[str, float]] = []
+    judge.score(load_case("fk").write(tmp_path), progress=lambda stage, share: told.append((stage, share)))
+    assert ("measure", 1.0) in told
+    assert all(0 <= share <= 1 for _, share in told)
+
+
+def test_importing_the_library_loads_none_of_its_engine() -> None:
+    heavy = "{'duckdb', 'pyarrow', 'numpy', 'yaml', 'jinja2', 'httpx', 'typer'}"
+    code = f"import sys, jiebang; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
