@@ -62,14 +62,19 @@ class SystemIds:
         self._milliseconds = milliseconds
         self._lock = threading.Lock()
         self._last = 0  # milliseconds and counter, the part of an id that orders it
+        self._random = b""
 
     def uuid7(self) -> uuid.UUID:
         """A new UUIDv7 with a monotonic counter in `rand_a` (RFC 9562, 6.2, method 1)."""
         with self._lock:
             self._last = max(self._milliseconds() << _COUNTER_BITS, self._last + 1)
             ordered = self._last
+            # The kernel is asked for many ids' worth at once: each question lets other threads run, and waits for them.
+            if not self._random:
+                self._random = os.urandom(512 * 8)
+            random = int.from_bytes(self._random[:8]) & ((1 << 62) - 1)
+            self._random = self._random[8:]
         milliseconds, counter = ordered >> _COUNTER_BITS, ordered & ((1 << _COUNTER_BITS) - 1)
-        random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
         return uuid.UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | random)
 
     def new(self, prefix: str) -> str:
