@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from jiebang.cli.terminal import grade_style, local_time, print_json, size, table
-from jiebang.report.reading import GATES, STATUSES, DimensionLine, MeasureLine, dimensions, wording
+from jiebang.report.reading import GATES, STATUSES, DimensionLine, MeasureLine, dimensions, reason_place, wording
 
 Facts = Mapping[str, Any]
 
@@ -32,10 +32,15 @@ def show_gates(console: Console, facts: Facts) -> None:
         name = wording(GATES, gate["id"])
         console.print(f"{mark} {gate['id']} {escape(name.en)} [dim]{escape(name.zh)}[/]")
         for reason in gate["reasons"]:
-            where = f"{reason['path']}: " if reason.get("path") else ""
-            console.print(f"    {escape(where + reason['sentence'])} [dim]({escape(reason['code'])})[/]")
+            console.print(f"    {_reason(reason)}")
     for warning in facts.get("warnings", ()):
         console.print(f"[yellow]![/] {escape(warning)}")
+
+
+def _reason(reason: Facts) -> str:
+    place = reason_place(reason)
+    words = f"{place}: {reason['sentence']}" if place else reason["sentence"]
+    return f"{escape(words)} [dim]({escape(reason['code'])})[/]"
 
 
 def show_report(console: Console, facts: Facts) -> None:
@@ -116,8 +121,7 @@ def show_submission(console: Console, facts: Facts) -> None:
     if facts["state"] not in _STATE_STYLES:
         console.print(state_line(facts))
     for reason in facts.get("reasons") or ():
-        where = f"{reason['path']}: " if reason.get("path") else ""
-        console.print(f"  [red]✗[/] {escape(where + reason['sentence'])} [dim]({escape(reason['code'])})[/]")
+        console.print(f"  [red]✗[/] {_reason(reason)}")
     rows = table("", "")
     for step in facts.get("timeline") or ():
         rows.add_row(f"[dim]{local_time(step['at'])}[/]", escape(str(step["state"])))

@@ -96,7 +96,13 @@ def print_json(value: Any) -> None:
 def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
     """An empty table in the house style; the columns named in `right` hold numbers."""
     result = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold dim", box=None, pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold dim",
+        box=None,
+        pad_edge=False,
+        show_header=any(columns),
     )
     for column in columns:
         result.add_column(column, justify="right" if column in right else "left", overflow="fold")

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from jiebang.report.radar import radar
-from jiebang.report.reading import GATES, STATUSES, DimensionLine, dimensions, wording
+from jiebang.report.reading import GATES, STATUSES, DimensionLine, dimensions, reason_place, wording
 
 Facts = Mapping[str, Any]
 
@@ -95,6 +95,7 @@ def _view(facts: Facts) -> dict[str, Any]:
         "gates": GATES,
         "statuses": STATUSES,
         "wording": wording,
+        "reason_place": reason_place,
         "most_columns": MOST_COLUMNS,
         "best_gain": max((Decimal(fix["gain"]) for fix in facts["fixes"]), default=Decimal(0)),
     }

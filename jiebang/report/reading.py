@@ -96,14 +96,23 @@ class DimensionLine:
     measures: tuple[MeasureLine, ...]
 
 
+def reason_place(reason: Facts) -> str:
+    """Where a gate's reason applies, empty when its sentence says so itself."""
+    path = reason.get("path")
+    return str(path) if path and str(path) not in reason["sentence"] else ""
+
+
 def dimensions(facts: Facts) -> tuple[DimensionLine, ...]:
-    """The rubric's dimensions in its order, each with its measures in its order."""
+    """The rubric's dimensions, each with its measures, in the common order.
+
+    A report that was kept as canonical JSON has lost the rubric's own order; the sponsor's own names come last.
+    """
     results = {result["id"]: result for result in facts["combined"]}
     lines = []
-    for name, rule in facts["rubric"]["dimensions"].items():
+    for name, rule in _ordered(facts["rubric"]["dimensions"], DIMENSIONS):
         measures = tuple(
             _measure(results[identifier], limits, facts)
-            for identifier, limits in rule["measures"].items()
+            for identifier, limits in _ordered(rule["measures"], MEASURES)
             if identifier in results
         )
         lines.append(
@@ -116,6 +125,11 @@ def dimensions(facts: Facts) -> tuple[DimensionLine, ...]:
             )
         )
     return tuple(lines)
+
+
+def _ordered(named: Facts, known: Mapping[str, Wording]) -> list[tuple[str, Any]]:
+    places = {name: place for place, name in enumerate(known)}
+    return sorted(named.items(), key=lambda item: places.get(item[0], len(places)))
 
 
 def _measure(result: Facts, limits: Facts, facts: Facts) -> MeasureLine:
