@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
-import anyio
 import httpcore
 from standardwebhooks import Webhook
 
@@ -102,7 +101,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         """Waits (httpcore asks its network to)."""
-        await anyio.sleep(seconds)
+        await asyncio.sleep(seconds)
 
 
 class Sends(Protocol):
