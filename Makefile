@@ -23,10 +23,10 @@ setup: $(filter .uv/bin/uv,$(UV)) ## Install everything into .venv, the jiebang 
 fetch: setup ## Fetch Kafka, MongoDB and Java into the cache where they are missing
 	@$(PYTHON) -m deploy.local fetch
 
-dev: setup ## Keep the whole platform up; prints its address and one key per role (OPTIONS="--fresh --port 8080")
+dev: setup fetch ## Keep the whole platform up; prints its address and one key per role (OPTIONS="--fresh --port 8080")
 	@$(PYTHON) -m deploy.local up $(OPTIONS)
 
-demo: setup ## Play a competition on this machine: three challenges, six teams, three attackers; leaves nothing running
+demo: setup fetch ## Play a competition on this machine: three challenges, six teams, three attackers; leaves nothing running
 	@$(PYTHON) -m deploy.local.demo $(OPTIONS)
 
 test: setup fetch ## Run all tests, with the system tests on a real Kafka and MongoDB (OPTIONS="-k upload")
