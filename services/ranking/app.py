@@ -24,7 +24,7 @@ def build(settings: RankingSettings) -> Service:
     challenges = MongoChallenges(service.database["challenges"])
     credentials = CredentialProjection(service.database)
 
-    handlers = Handlers(boards=boards, challenges=challenges, credentials=credentials)
+    handlers = Handlers(boards=boards, challenges=challenges, credentials=credentials, clock=service.clock)
     service.stream("scoring.scores")(handlers.on_scores)
     service.stream("intake.submissions")(handlers.on_submissions)
     service.stream("board.challenges")(handlers.on_challenges)

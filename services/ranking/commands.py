@@ -10,6 +10,7 @@ from services.ranking.challenge import Challenge
 from services.ranking.projection import BoardFact, End, Ended, Received, Scored
 from services.ranking.store import Challenges
 from shared import metrics
+from shared.clock import Clock
 from shared.contracts.board import ChallengeAmended, ChallengePublished, PhaseClosed
 from shared.contracts.envelope import Event
 from shared.contracts.intake import (
@@ -57,7 +58,7 @@ def board_fact(event: Event[Any]) -> tuple[str, str, BoardFact] | None:
     return data.challenge, data.phase, fact
 
 
-async def record(event: Event[Any], *, boards: Boards) -> None:
+async def record(event: Event[Any], *, boards: Boards, clock: Clock) -> None:
     """Fold what an event says about a submission into its board."""
     found = board_fact(event)
     if found is None:
@@ -67,8 +68,9 @@ async def record(event: Event[Any], *, boards: Boards) -> None:
         metrics.DUPLICATES.labels("entries").inc()
         log.info("duplicate_dropped", submission=fact.submission, type=event.type)
     elif isinstance(fact, Scored):
-        waited = (fact.at - fact.received_at).total_seconds()
-        log.info("score_ranked", submission=fact.submission, challenge=challenge, phase=phase, seconds=waited)
+        seconds = max(0.0, (clock.now() - fact.received_at).total_seconds())
+        metrics.SUBMISSION_TO_RANK.observe(seconds)
+        log.info("score_ranked", submission=fact.submission, challenge=challenge, phase=phase, seconds=seconds)
 
 
 async def remember_challenge(fact: ChallengePublished | ChallengeAmended, *, challenges: Challenges) -> None:

@@ -20,6 +20,7 @@ from shared.contracts.envelope import Event, Fact
 from shared.contracts.intake import SubmissionCancelled, SubmissionReceived
 from shared.contracts.scoring import ScoreCompleted
 from tests.component.scoring.world import event
+from tests.fakes import FixedClock
 from tests.unit.ranking.test_projection import TOTALS, at, image, lives, scored
 
 PLACE = ("chl_1", "preliminary")
@@ -138,7 +139,7 @@ class Topics:
 async def live(store: MemoryLeaderboards, events: Iterable[Event[Any]]) -> Boards:
     boards = Boards(store)
     for each in events:
-        await commands.record(each, boards=boards)
+        await commands.record(each, boards=boards, clock=FixedClock())
     return boards
 
 
@@ -185,7 +186,7 @@ class Interrupted(MemoryLeaderboards):
 
 
 async def live_on(store: MemoryLeaderboards, fresh: Event[Any]) -> None:
-    await commands.record(fresh, boards=Boards(store))
+    await commands.record(fresh, boards=Boards(store), clock=FixedClock())
 
 
 async def test_a_fold_between_reading_and_switching_is_neither_lost_nor_said_twice() -> None:
