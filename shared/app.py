@@ -210,6 +210,7 @@ class Service:
         await self._until_there("kafka", lambda: ensure_topics(self.settings))
         if self._streams:
             await self._until_there("kafka", self._start_broker)
+            self.sweep("dead letters", timedelta(minutes=1), self.office.measure)
         for name, work in self._background:
             self._start(name, work)
         self._start("watchdog", self._watch)

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
-from shared.mongo import client, database
+from shared.mongo import Database, client, database
 from shared.settings import Settings
 from tests.component.shared.harness import Topic, delete_topics, settings_for
 from tests.component.shared.world import World
@@ -34,3 +34,13 @@ async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
     await connection.drop_database(stored.name)
     connection.close()
     await delete_topics(settings)
+
+
+@pytest.fixture
+async def mongo_database(settings: Settings) -> AsyncIterator[Database]:
+    """An empty database of the test's own, by a client as services have it."""
+    connection = client(settings)
+    made = database(connection, settings, "test")
+    yield made
+    await connection.drop_database(made.name)
+    connection.close()
