@@ -82,7 +82,7 @@ def test_without_maven_the_mirror_of_its_settings_is_used(machine: Path, reposit
     settings.write_text(
         textwrap.dedent(
             f"""\
-            <settings xmlns="http://maven.apache.org/SETTINGS/1.0.0"><mirrors>
+            <settings xmlns="urn:maven:settings"><mirrors>
               <mirror><id>no</id><mirrorOf>*</mirrorOf><url>http://0.0.0.0/</url><blocked>true</blocked></mirror>
               <mirror><id>yes</id><mirrorOf>central</mirrorOf><url>{repository}</url></mirror>
             </mirrors></settings>
