@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -189,7 +188,7 @@ def create_router(store: Store, ids: Ids, repeats: Repeats, resolve: Resolve, *,
             done = await commands.replay_failed(principal, id, wanted.failed_since, store=store)
         else:
             assert wanted.since is not None
-            until = wanted.until or datetime.now(UTC)
+            until = wanted.until or await store.now()
             done = await commands.replay_range(principal, id, wanted.since, until, store=store)
         return {"replayed": done.deliveries, "more": done.more}
 
