@@ -67,7 +67,7 @@ async def competition(platform: Platform) -> Load:
         "demand": DEMAND,
         "rubric": "core-0",
         "phases": [phase],
-        "quota": {"per_day": 1_000_000, "total": 10_000_000},
+        "quota": {"per_day": 100_000, "total": 100_000},
     }
     teams = []
     async with httpx.AsyncClient(base_url=platform.url, timeout=30, trust_env=False) as http:
