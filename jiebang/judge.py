@@ -18,7 +18,7 @@ from jiebang.fixes import Fix, declarations, fixes
 from jiebang.grading import Grade, combine_tables, grade
 from jiebang.measures import MEASURES, Subject, run_measures
 from jiebang.measures.engines.duckdb import DuckDBEngine
-from jiebang.measures.missing import missing_cells
+from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
 from jiebang.result import GateResult, GateStatus, MeasureResult
 from jiebang.rubric import Rubric
@@ -26,7 +26,7 @@ from jiebang.rubric import Rubric
 if TYPE_CHECKING:
     from jiebang.dataset.canonical import CanonicalDataset
     from jiebang.dataset.opening import DataFile, OpenedDataset
-    from jiebang.dataset.tables import Table
+    from jiebang.dataset.tables import Column, Table
 
 Paths = str | Path | Sequence[str | Path]
 Progress = Callable[[str, float], None]
@@ -262,6 +262,11 @@ def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | Non
 
 def _profile(table: Table, measured: Measured) -> dict[str, Any]:
     """A table's columns in short, for a page that shows what was read."""
+
+    def missing(column: Column) -> int:
+        present = measured.integer(table.relation, present_cells(column)) if column.present else 0
+        return table.records - (present or 0)
+
     return {
         "name": table.name,
         "files": list(table.files[:FILES_LISTED]),
@@ -274,7 +279,7 @@ def _profile(table: Table, measured: Measured) -> dict[str, Any]:
                 "type": str(column.type),
                 "declared": column.declared,
                 "present": column.present,
-                "missing": measured.integer(table.relation, missing_cells(column)) if column.present else table.records,
+                "missing": missing(column),
             }
             for column in table.columns
         ],

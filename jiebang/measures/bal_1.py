@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from jiebang.measures.definition import LONG, Measure, Plan, Rows, Subject, literal, six_places
-from jiebang.measures.missing import missing_cells
+from jiebang.measures.missing import present_cells
 from jiebang.result import Evidence, MeasureResult, Status
 
 _NAMED = 1000
@@ -32,7 +32,7 @@ def plan(subject: Subject) -> Plan:
     column = subject.column(subject.declared.label or "")
     assert column is not None
     label, relation, classes = f"s{column.index}", subject.table.relation, subject.declared.classes
-    missing = missing_cells(column)
+    present = present_cells(column)
     counted = f"SELECT {label} AS c, count(*) AS n FROM {relation} WHERE {label} IS NOT NULL"
     if classes:
         counted += f" AND ({' OR '.join(f'{label} = {literal(name)}' for name in classes)})"
@@ -40,8 +40,8 @@ def plan(subject: Subject) -> Plan:
     # Rarest first, so that the classes to add to are known by name; a label with very many values, which is most
     # likely no label, is brought over as counts of counts.
     named = Rows(f"{counted} ORDER BY n, c LIMIT {_NAMED + 1}")
-    answers = yield [missing, named]
-    labelled = subject.table.records - answers.integer(missing)
+    answers = yield [present, named]
+    labelled = answers.integer(present)
     rows = [(str(name), int(n or 0)) for name, n in answers.rows(named)]
     if len(rows) <= _NAMED:
         sizes = Counter(n for _, n in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jiebang.measures.definition import Measure, Plan, Subject, ratio
-from jiebang.measures.missing import emptiest, missing_cells, missing_counts
+from jiebang.measures.missing import emptiest, missing_counts, present_cells
 from jiebang.result import MeasureResult
 
 
@@ -15,7 +15,7 @@ def plan(subject: Subject) -> Plan:
     a word like "none" among the declared markers nor two hundred constant columns fill a hole.
     """
     columns = [(column.name, column if column.present else None) for column in subject.table.columns]
-    answers = yield [missing_cells(column) for _, column in columns if column is not None]
+    answers = yield [present_cells(column) for _, column in columns if column is not None]
     counts = missing_counts(subject, columns, answers)
     cells = subject.table.records * len(columns)
     missing = sum(count for _, count in counts)

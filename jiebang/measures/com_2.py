@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jiebang.measures.definition import Measure, Plan, Subject, ratio
-from jiebang.measures.missing import emptiest, missing_cells, missing_counts
+from jiebang.measures.missing import emptiest, missing_counts, present_cells
 from jiebang.result import MeasureResult
 
 
@@ -13,7 +13,7 @@ def plan(subject: Subject) -> Plan:
     Undeclared, all columns are required; a required column that is not there is wholly missing. One empty column moves
     it to 0 however good the others are. A dataset takes its worst table.
     """
-    answers = yield [missing_cells(column) for _, column in subject.required if column is not None]
+    answers = yield [present_cells(column) for _, column in subject.required if column is not None]
     counts = missing_counts(subject, subject.required, answers)
     records = subject.table.records
     most = max((count for _, count in counts), default=0)

@@ -1,8 +1,8 @@
 """The element of a given rank of many integers, found exactly by counting: no sorting, no quantile of an engine.
 
 Each round counts the integers of every column in equal buckets between known bounds, `(x - low) >> k`, and keeps the
-one bucket that holds the rank, so a round takes ten bits off the distance between the bounds, and later rounds see
-only the few cells still between them.
+one bucket that holds the rank, whose least and greatest integer are the next bounds. A round takes ten bits or more off
+the distance between the bounds, and later rounds see only the few cells still between them.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ class RankSearch:
         """The k of the next round's buckets."""
         return max(0, (self.high - self.low).bit_length() - BUCKET_BITS)
 
-    def keep(self, buckets: Iterable[tuple[int, int]]) -> None:
-        """Narrow the bounds to the bucket of the rank; `buckets` are (number, count) of one round."""
-        shift = self.shift
-        for bucket, count in sorted(buckets):
+    def keep(self, buckets: Iterable[tuple[int, int, int, int]]) -> None:
+        """Narrow the bounds to the bucket of the rank.
+
+        `buckets` are those of one round, as (number, count, least, greatest), the latter two as distances from `low`.
+        """
+        for _, count, least, greatest in sorted(buckets):
             if self.rank <= count:
-                self.low += bucket << shift
-                self.high = min(self.high, self.low + (1 << shift) - 1)
+                self.low, self.high = self.low + least, self.low + greatest
                 return
             self.rank -= count
         raise ValueError("the rank is beyond the counted integers")
@@ -56,7 +57,7 @@ class RankSearch:
 
 
 def value_buckets(relation: str, column: int, search: RankSearch) -> str:
-    """The counts of the values of column x{column} per bucket, as rows (column, bucket, count)."""
+    """The counts of the values of column x{column} per bucket, as rows (column, bucket, count, least, greatest)."""
     x = f"x{column}"
     number = f"{x} - {literal(search.low)}"
     between = f"{x} >= {literal(search.low)} AND {x} <= {literal(search.high)}"
@@ -64,7 +65,7 @@ def value_buckets(relation: str, column: int, search: RankSearch) -> str:
 
 
 def deviation_buckets(relation: str, column: int, median: int, search: RankSearch) -> str:
-    """The counts of |x - median| per bucket, as rows (column, bucket, count).
+    """The counts of |x - median| per bucket, as rows (column, bucket, count, least, greatest).
 
     The bounds are put on x itself, before anything is subtracted: the distance of two int64 can pass int64, the one
     within the bounds cannot, since the median deviation never lies further than half of the integers reach.
@@ -80,10 +81,10 @@ def deviation_buckets(relation: str, column: int, median: int, search: RankSearc
 
 
 def _counts(relation: str, column: int, number: str, condition: str, shift: int) -> str:
-    bucket = f"({number}) >> {shift}" if shift else number
+    bucket = f"v >> {shift}" if shift else "v"
     return (
-        f"SELECT {column} AS c, b, count(*) AS n FROM "
-        f"(SELECT {bucket} AS b FROM {relation} WHERE {condition}) AS v GROUP BY b"
+        f"SELECT {column} AS c, {bucket} AS b, count(*) AS n, min(v) AS least, max(v) AS greatest FROM "
+        f"(SELECT {number} AS v FROM {relation} WHERE {condition}) AS cells GROUP BY {bucket}"
     )
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from jiebang.dataset.tables import Column
 
 
-def missing_cells(column: Column) -> Aggregate:
-    """How many cells of a column are missing."""
-    return Aggregate(f"count(*) FILTER (WHERE s{column.index} IS NULL)")
+def present_cells(column: Column) -> Aggregate:
+    """How many cells of a column are not missing."""
+    return Aggregate(f"count(s{column.index})")
 
 
 def missing_counts(
@@ -22,7 +22,10 @@ def missing_counts(
 ) -> list[tuple[str, int]]:
     """The missing cells of each column by name; a column that is not there is wholly missing."""
     records = subject.table.records
-    return [(name, records if column is None else answers.integer(missing_cells(column))) for name, column in columns]
+    return [
+        (name, records if column is None else records - answers.integer(present_cells(column)))
+        for name, column in columns
+    ]
 
 
 def emptiest(counts: list[tuple[str, int]], records: int) -> list[Evidence]:

@@ -125,10 +125,10 @@ def _search(columns: list[_Numbers], buckets: Callable[[_Numbers], str]) -> Step
             for start in range(0, len(open_ones), _BLOCK)
         ]
         answers = yield asks
-        counted: dict[int, list[tuple[int, int]]] = {numbers.index: [] for numbers in open_ones}
+        counted: dict[int, list[tuple[int, int, int, int]]] = {numbers.index: [] for numbers in open_ones}
         for ask in asks:
-            for column, bucket, count in answers.rows(ask):
-                counted[int(column or 0)].append((int(bucket or 0), int(count or 0)))
+            for column, *bucket in answers.rows(ask):
+                counted[column].append(tuple(bucket))  # type: ignore[index,arg-type]
         for numbers in open_ones:
             numbers.search.keep(counted[numbers.index])
 

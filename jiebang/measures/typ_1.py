@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, pointer_query, ratio
-from jiebang.measures.missing import missing_cells
+from jiebang.measures.missing import present_cells
 from jiebang.result import Evidence, MeasureResult, Status
 
 _COLUMNS_SHOWN = 5
@@ -23,12 +23,12 @@ def plan(subject: Subject) -> Plan:
     breaking a column until it looks like text.
     """
     columns = subject.present
-    missing = {column.index: missing_cells(column) for column in columns}
+    present = {column.index: present_cells(column) for column in columns}
     wrong = {
         column.index: Aggregate(f"count(*) FILTER (WHERE k{column.index} = 0)") for column in columns if column.has_k
     }
-    answers = yield [*missing.values(), *wrong.values()]
-    cells = sum(subject.table.records - answers.integer(ask) for ask in missing.values())
+    answers = yield [*present.values(), *wrong.values()]
+    cells = sum(answers.integer(ask) for ask in present.values())
     counts = {index: answers.integer(ask) for index, ask in wrong.items()}
     worst = sorted((index for index, count in counts.items() if count), key=lambda index: (-counts[index], index))
     evidence: list[Evidence] = []

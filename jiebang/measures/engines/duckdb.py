@@ -9,7 +9,7 @@ from jiebang.measures.definition import Row
 if TYPE_CHECKING:
     import duckdb
 
-BLOCK = 200
+BLOCK = 50
 """The most aggregates in one statement: planning grows faster than their number."""
 
 

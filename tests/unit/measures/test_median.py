@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,8 +18,11 @@ def search_in_python(values: list[int], rank: int) -> int:
         if search.too_wide:
             search.part(sum(value < 0 for value in values))
             continue
-        inside = [value for value in values if search.low <= value <= search.high]
-        search.keep(Counter((value - search.low) >> search.shift for value in inside).items())
+        distances = [value - search.low for value in values if search.low <= value <= search.high]
+        buckets: dict[int, list[int]] = {}
+        for distance in distances:
+            buckets.setdefault(distance >> search.shift, []).append(distance)
+        search.keep((number, len(inside), min(inside), max(inside)) for number, inside in buckets.items())
     return search.low
 
 
@@ -42,12 +43,12 @@ def test_the_queries_find_median_and_median_deviation_without_overflow(values: l
     if search.too_wide:
         search.part(sum(value < 0 for value in values))
     while not search.found:
-        search.keep([(b, n) for _, b, n in connection.execute(value_buckets("t", 0, search)).fetchall()])
+        search.keep(row[1:] for row in connection.execute(value_buckets("t", 0, search)).fetchall())
     median = sorted(values)[rank - 1]
     assert search.low == median
     search = RankSearch(0, min(INT64_MAX, max(max(values) - median, median - min(values))), rank)
     while not search.found:
-        search.keep([(b, n) for _, b, n in connection.execute(deviation_buckets("t", 0, median, search)).fetchall()])
+        search.keep(row[1:] for row in connection.execute(deviation_buckets("t", 0, median, search)).fetchall())
     assert search.low == sorted(abs(value - median) for value in values)[rank - 1]
 
 
