@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from jiebang.dataset.cell_sql import (
     NUMERIC,
-    TYPED_SHAPE,
     Reading,
+    conforming_types,
     install_time_format,
     quoted,
     raw_text,
 )
-from jiebang.dataset.cells import canonical
+from jiebang.dataset.cells import Conforms, canonical
 from jiebang.dataset.inference import decide_type, guess_type
 from jiebang.dataset.planning import PlannedTable, Source
 from jiebang.dataset.tables import Column, ColumnType, Table
@@ -287,10 +287,12 @@ class TableBuilder:
 
     def _conforming_counts(self, i: int, reading: Reading) -> dict[int, int]:
         """How many non-missing cells of a column conform to each set of types."""
-        test = f"regexp_full_match(s{i}, {quoted(TYPED_SHAPE)}) OR lower(s{i}) IN ('true', 'false')"
+        known = _IMPLIED.get(reading.type)
+        types = conforming_types(f"s{i}")
+        if known is not None:  # those that conform to the guess are known without a look
+            types = f"CASE WHEN k{i} = 1 THEN {int(known)} ELSE {types} END"
         rows = self._connection.execute(
-            f"SELECT CASE WHEN {test} THEN jb_conforms(s{i}) ELSE 0 END AS c, count(*) FROM {self._relation}"
-            f" WHERE s{i} IS NOT NULL GROUP BY c"
+            f"SELECT {types} AS c, count(*) FROM {self._relation} WHERE s{i} IS NOT NULL GROUP BY c"
         ).fetchall()
         return dict(rows)
 
@@ -346,6 +348,12 @@ class TableBuilder:
         return dict(zip(numeric, counts, strict=True))
 
 
+# All the types of a cell that conforms to one of these; a decimal may be an integer too, a timestamp a date.
+_IMPLIED = {
+    ColumnType.INTEGER: Conforms.INTEGER | Conforms.DECIMAL,
+    ColumnType.BOOLEAN: Conforms.BOOLEAN,
+    ColumnType.DATE: Conforms.DATE | Conforms.TIMESTAMP,
+}
 # For each guessed type, what shows a conforming cell that no earlier type of the same family takes; `false` would
 # leave every column in doubt, so the first of a family has a test that any cell passes.
 _TELLS_APART = {

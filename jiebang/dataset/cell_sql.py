@@ -42,10 +42,11 @@ _TRIMMED_SQL = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)"
 
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?"
 _DASHED = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_NUMBER = r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
+_SHORT_EXPONENT = "[+-]?[0-9]{0,25}([.][0-9]{0,25})?[eE][+-]?[0-9]{1,2}"
+_DAY = "[0-9]{4}(-[0-9]{2}-|/[0-9]{2}/)[0-9]{2}"
 # What any cell with a type other than text and boolean looks like; a superset.
-TYPED_SHAPE = (
-    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}([T ]" + _CLOCK + ")?"
-)
+_TYPED_SHAPE = f"{_NUMBER}|({_DAY})([T ]{_CLOCK})?"
 
 
 def quoted(text: str) -> str:
@@ -112,21 +113,28 @@ class Reading:
         """SQL for `k`: whether the canonical cell `s` conforms to the type; `f` proves it where true."""
         if self.time_function is not None:
             return f"CASE WHEN {s} IS NULL THEN NULL ELSE CAST({self.time_function}({s}) AS TINYINT) END"
-        bit = int(BIT[self.type])
         return (
             f"CASE WHEN {f} THEN 1::TINYINT WHEN {s} IS NULL THEN NULL"
-            f" ELSE CAST((jb_conforms({s}) & {bit}) <> 0 AS TINYINT) END"
+            f" ELSE CAST(coalesce({_CONFORMS[self.type](s)}, false) AS TINYINT) END"
         )
 
     def value(self, s: str, f: str, k: str) -> str:
         """SQL for `x`: the value of a numeric cell in millionths."""
-        if self.time_function is not None:
-            return f"CASE WHEN {k} = 1 THEN jb_millionths({s}) ELSE NULL END"
-        if self.type is ColumnType.INTEGER:
-            quick = f"TRY_CAST({s} AS BIGINT) * 1000000"
-        else:
-            quick = f"TRY_CAST({s} || 'e6' AS BIGINT)"  # exact, half away from zero, for what passes the test
-        return f"CASE WHEN {f} THEN {quick} WHEN {k} = 1 THEN jb_millionths({s}) ELSE NULL END"
+        if self.type is ColumnType.INTEGER and self.time_function is None:
+            # A normal integer has at most twelve digits.
+            return (
+                f"CASE WHEN {f} THEN TRY_CAST({s} AS BIGINT) * 1000000"
+                f" WHEN {k} = 1 THEN TRY_CAST(CAST(TRY_CAST({s} AS BIGINT) AS HUGEINT) * 1000000 AS BIGINT) END"
+            )
+        proof = f if self.time_function is None else "false"
+        # The casts are exact and round half away from zero, as far as they are used here.
+        small = f"abs(TRY_CAST({s} AS DOUBLE)) < 1e14 AND regexp_full_match({s}, {quoted(_SHORT_EXPONENT)})"
+        return (
+            f"CASE WHEN {proof} OR ({k} = 1 AND regexp_full_match({s}, '[+-]?[0-9]*[.]?[0-9]*'))"
+            f" THEN TRY_CAST({s} || 'e6' AS BIGINT)"
+            f" WHEN {k} = 1 AND {small} THEN TRY_CAST(TRY_CAST({s} AS DECIMAL(38, 6)) * 1000000 AS BIGINT)"
+            f" WHEN {k} = 1 THEN jb_millionths({s}) END"
+        )
 
 
 def _day(c: str) -> str:
@@ -142,6 +150,35 @@ _NORMAL: dict[ColumnType, Callable[[str], str]] = {
         f"regexp_full_match({c}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ]{_CLOCK})?') AND {_day(f'left({c}, 10)')}"
     ),
 }
+
+
+# Whether a canonical cell conforms; Python is asked only where the text of a number is long or has an exponent.
+_CONFORMS: dict[ColumnType, Callable[[str], str]] = {
+    ColumnType.INTEGER: lambda s: (
+        f"regexp_full_match({s}, '[+-]?[0-9]+') AND (strlen({s}) < 19 OR TRY_CAST({s} AS BIGINT) IS NOT NULL)"
+    ),
+    ColumnType.DECIMAL: lambda s: (
+        f"CASE WHEN regexp_full_match({s}, '[+-]?([0-9]{{1,32}}([.][0-9]*)?|[.][0-9]+)') THEN true"
+        f" WHEN regexp_full_match({s}, {quoted(_NUMBER)}) THEN (jb_conforms({s}) & {int(Conforms.DECIMAL)}) <> 0"
+        " ELSE false END"
+    ),
+    ColumnType.BOOLEAN: lambda s: f"strlen({s}) < 6 AND lower({s}) IN ('true', 'false')",
+    ColumnType.DATE: lambda s: f"regexp_full_match({s}, {quoted(_DAY)}) AND {_day(s)}",
+    ColumnType.TIMESTAMP: lambda s: (
+        f"regexp_full_match({s}, {quoted(f'({_DAY})([T ]{_CLOCK})?')}) AND {_day(f'left({s}, 10)')}"
+    ),
+}
+
+
+def conforming_types(s: str) -> str:
+    """SQL for the types that a canonical cell conforms to, as the number of its `Conforms`."""
+    bits = " + ".join(
+        f"CASE WHEN coalesce({_CONFORMS[column_type](s)}, false) THEN {int(bit)} ELSE 0 END"
+        for column_type, bit in BIT.items()
+    )
+    # Few cells of a text look like any type.
+    shaped = f"regexp_full_match({s}, {quoted(_TYPED_SHAPE)}) OR lower({s}) IN ('true', 'false')"
+    return f"CASE WHEN {shaped} THEN {bits} ELSE 0 END"
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
