@@ -100,7 +100,7 @@ class _Stream:
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._position = upload.offset
-        self._storing: asyncio.Task[Part] | None = None
+        self._storing: asyncio.Task[None] | None = None
         self._staged: tuple[Part, ...] = ()
 
     async def feed(self, data: bytes) -> None:
@@ -152,22 +152,21 @@ class _Stream:
         self._position += len(data)
         self._storing = asyncio.create_task(self._store(part, data))
 
-    async def _store(self, part: Part, data: bytes) -> Part:
+    async def _store(self, part: Part, data: bytes) -> None:
+        """Store a piece; without a checksum it counts as soon as it is there."""
         if self._hash is not None:
             await asyncio.to_thread(self._hash.update, data)
         await self._objects.put(piece_key(self._upload.id, part), data)
-        return part
-
-    async def _settle(self) -> None:
-        """Wait for the piece that is being stored; without a checksum it counts from now on."""
-        if self._storing is None:
-            return
-        storing, self._storing = self._storing, None
-        part = await storing
         if self._hash is None:
             self._upload = await self._uploads.append(self._upload, (part,))
         else:
             self._staged = (*self._staged, part)
+
+    async def _settle(self) -> None:
+        """Wait for the piece that is being stored, so that pieces count in their order."""
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            await storing
 
     async def _delete(self, parts: tuple[Part, ...]) -> None:
         await self._objects.delete([piece_key(self._upload.id, part) for part in parts])

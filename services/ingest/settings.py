@@ -33,6 +33,8 @@ class IngestSettings(Settings, process="ingest"):
     """After this long a held attempt is committed or let go, by whether its submission exists."""
     orphan_age: Duration = timedelta(hours=1)
     """How old stored bytes that no document speaks of must be before they are deleted."""
+    lease: Duration = timedelta(seconds=60)
+    """How long a worker that no longer answers keeps its job."""
     scan_deadline: Duration = timedelta(minutes=15)
     score_deadline: Duration = timedelta(minutes=60)
     rank_deadline: Duration = timedelta(minutes=10)

@@ -171,7 +171,9 @@ def _expires_at(upload: Upload, intake: Intake) -> datetime | None:
 
 def _expiry(upload: Upload, intake: Intake) -> dict[str, str]:
     expires_at = _expires_at(upload, intake)
-    return {"Upload-Expires": format_datetime(expires_at.astimezone(UTC), usegmt=True)} if expires_at is not None else {}
+    if expires_at is None:
+        return {}
+    return {"Upload-Expires": format_datetime(expires_at.astimezone(UTC), usegmt=True)}
 
 
 def _view(upload: Upload, intake: Intake) -> dict[str, Any]:

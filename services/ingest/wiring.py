@@ -34,8 +34,8 @@ def intake_of(service: Service, settings: IngestSettings) -> Intake:
         board=MongoBoard(service.database),
         preflights=preflights,
         objects=service.objects,
-        scans=service.jobs("scan_jobs"),
-        verifications=service.jobs("verify_jobs"),
+        scans=service.jobs("scan_jobs", lease=settings.lease),
+        verifications=service.jobs("verify_jobs", lease=settings.lease),
         ids=service.ids,
         settings=settings,
     )

@@ -25,7 +25,16 @@ async def stage(
 
 
 @pytest.fixture
-async def api_alone(kafka: KafkaServer, mongo: MongoServer, tmp_path: Path, prefix: str) -> AsyncIterator[Stage]:
-    """Ingest's API without a worker, for a test of its own."""
-    async with on_stage(kafka, mongo, tmp_path, prefix, JIEBANG_INGEST_SWEEP_EVERY="500ms") as made:
+async def api_alone(
+    request: pytest.FixtureRequest, kafka: KafkaServer, mongo: MongoServer, tmp_path: Path, prefix: str
+) -> AsyncIterator[Stage]:
+    """Ingest's API without a worker, for one test; `@pytest.mark.parametrize(..., indirect=True)` gives it settings."""
+    given: dict[str, str] = getattr(request, "param", {})
+    async with on_stage(kafka, mongo, tmp_path, prefix, **{"JIEBANG_INGEST_SWEEP_EVERY": "300ms"} | given) as made:
         yield made
+
+
+def with_settings(**settings: str) -> pytest.MarkDecorator:
+    """Give the `api_alone` of a test settings of `JIEBANG_INGEST_…`."""
+    named = {f"JIEBANG_INGEST_{name.upper()}": value for name, value in settings.items()}
+    return pytest.mark.parametrize("api_alone", [named], indirect=True, ids=[""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -171,6 +172,34 @@ class Stage:
     api: Running
     stack: AsyncExitStack
     _ids: SystemIds = field(default_factory=SystemIds)
+
+    @asynccontextmanager
+    async def blocked(self, command: str, collection: str) -> AsyncIterator[None]:
+        """Hold one kind of command of the API to one collection back, and never do it."""
+        admin = self.database.client.admin
+        await admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": "alwaysOn",
+                "data": {
+                    "failCommands": [command],
+                    "namespace": f"{self.database.name}.{collection}",
+                    "appName": "jiebang-ingest",
+                    "blockConnection": True,
+                    "blockTimeMS": 8_000,
+                    "errorCode": 6,
+                },
+            }
+        )
+        try:
+            yield
+        finally:
+            await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+    async def kill_api(self) -> None:
+        """Kill the API as `kill -9` does."""
+        self.api.process.kill()
+        assert self.api.process.exit_code == -signal.SIGKILL
 
     async def start_scanning(self) -> Running:
         """Start a scan worker."""
