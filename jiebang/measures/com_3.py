@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, pointer_query, ratio
+from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, pointer_query, ratio
+from jiebang.measures.missing import complete_records
 from jiebang.result import Evidence, MeasureResult
 
 
@@ -20,10 +21,8 @@ def plan(subject: Subject) -> Plan:
     columns = [column for _, column in subject.required if column is not None]
     if not columns:
         return ratio(MEASURE.id, subject, records, records)
-    complete = Aggregate(
-        f"count(*) FILTER (WHERE {' AND '.join(f's{column.index} IS NOT NULL' for column in columns)})"
-    )
-    num = (yield [complete]).integer(complete)
+    complete = complete_records(subject.table.relation, columns)
+    num = (yield [complete]).count(complete)
     evidence = []
     if num < records:
         hole = " OR ".join(f"s{column.index} IS NULL" for column in columns)

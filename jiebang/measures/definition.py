@@ -66,6 +66,12 @@ class Answers:
         assert not isinstance(value, list)
         return value
 
+    def count(self, ask: Rows) -> int:
+        """The integer of a query that gives one."""
+        value = self.rows(ask)[0][0]
+        assert isinstance(value, int)
+        return value
+
     def rows(self, ask: Rows) -> list[Row]:
         """The rows of a query."""
         value = self._found[ask]

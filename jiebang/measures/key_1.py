@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, ratio
+from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, ratio
+from jiebang.measures.missing import all_present, complete_records
 from jiebang.result import MeasureResult, Status
 
 
@@ -21,17 +22,16 @@ def plan(subject: Subject) -> Plan:
     columns = subject.columns(subject.declared.key) or []
     relation = subject.table.relation
     key = ", ".join(f"s{column.index}" for column in columns)
-    complete = " AND ".join(f"s{column.index} IS NOT NULL" for column in columns)
-    keyed = Aggregate(f"count(*) FILTER (WHERE {complete})")
+    keyed = complete_records(relation, columns)
     repeated = Rows(
         "WITH repeated AS MATERIALIZED (SELECT count(*) AS n, min(f) AS f, max(f) AS last_f, max(r) AS r "
-        f"FROM {relation} WHERE {complete} GROUP BY {key} HAVING count(*) > 1) "
+        f"FROM {relation} WHERE {all_present(columns)} GROUP BY {key} HAVING count(*) > 1) "
         "SELECT 0 AS tag, count(*) AS f, sum(n) AS r FROM repeated UNION ALL "
         f"(SELECT 1 AS tag, f, r FROM repeated WHERE f = last_f ORDER BY f, r LIMIT {POINTERS}) ORDER BY tag, f, r"
     )
     answers = yield [keyed, repeated]
     (_, groups, rows), *pointers = answers.rows(repeated)
-    num = answers.integer(keyed) - int(rows or 0) + int(groups or 0)
+    num = answers.count(keyed) - int(rows or 0) + int(groups or 0)
     evidence = [subject.pointer(int(f), int(r), columns[0].name, "repeats a key") for _, f, r in pointers]  # type: ignore[arg-type]
     return ratio(MEASURE.id, subject, num, subject.table.records, evidence=evidence)
 

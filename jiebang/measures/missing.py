@@ -1,11 +1,11 @@
-"""Missing cells, which several measures count: each column once, whoever asks."""
+"""Missing cells and complete records, which several measures count: each once, whoever asks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from jiebang.measures.definition import Aggregate, Answers, Subject
+from jiebang.measures.definition import Aggregate, Answers, Rows, Subject
 from jiebang.result import Evidence
 
 if TYPE_CHECKING:
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 def present_cells(column: Column) -> Aggregate:
     """How many cells of a column are not missing."""
     return Aggregate(f"count(s{column.index})")
+
+
+def all_present(columns: Iterable[Column]) -> str:
+    """The condition that no cell of these columns is missing in a record."""
+    return " AND ".join(f"s{column.index} IS NOT NULL" for column in columns)
+
+
+def complete_records(relation: str, columns: Iterable[Column]) -> Rows:
+    """How many records have a cell in each of these columns; a condition costs a quarter of a filtered count."""
+    return Rows(f"SELECT count(*) AS n FROM {relation} WHERE {all_present(columns)}")
 
 
 def missing_counts(

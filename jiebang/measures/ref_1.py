@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jiebang.declaration import TableDeclaration
-from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, ratio
+from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, ratio
+from jiebang.measures.missing import all_present, complete_records
 from jiebang.result import Evidence, MeasureResult, Status
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def plan(subject: Subject) -> Plan:
     A reference is the text of its cells, compared with the text of the other table's key. A row with a missing part
     refers to nothing and is left out.
     """
-    complete: list[Aggregate] = []
+    complete: list[Rows] = []
     lost: list[tuple[Rows, str]] = []
     for reference in subject.declared.foreign_keys:
         columns, target = subject.columns(reference.fields), subject.target(reference.to)
@@ -41,10 +42,10 @@ def plan(subject: Subject) -> Plan:
         assert target is not None
         key = _key(target, reference.key)
         assert key is not None
-        complete.append(Aggregate(f"count(*) FILTER (WHERE {_all_present(columns)})"))
+        complete.append(complete_records(subject.table.relation, columns))
         lost.append((Rows(_lost(subject.table.relation, columns, target.relation, key)), columns[0].name))
     answers = yield [*complete, *(ask for ask, _ in lost)]
-    den = sum(answers.integer(ask) for ask in complete)
+    den = sum(answers.count(ask) for ask in complete)
     num = den
     evidence: list[Evidence] = []
     for ask, name in lost:
@@ -59,10 +60,6 @@ def _key(target: Table, names: tuple[str, ...]) -> list[Column] | None:
     return Subject(target, TableDeclaration()).columns(names)
 
 
-def _all_present(columns: list[Column]) -> str:
-    return " AND ".join(f"s{column.index} IS NOT NULL" for column in columns)
-
-
 def _lost(relation: str, columns: list[Column], target: str, key: list[Column]) -> str:
     # Both sides are grouped by the reference before they meet, so the work is that of two counts; a reference that
     # only the referring side holds is lost. `r` is the last row with it, shown when all its rows are of one file.
@@ -72,9 +69,9 @@ def _lost(relation: str, columns: list[Column], target: str, key: list[Column]) 
     return (
         "WITH lost AS MATERIALIZED (SELECT sum(n) AS n, min(first_f) AS f, max(last_f) AS last_f, max(r) AS r FROM ("
         f"SELECT {here}, count(*) AS n, min(f) AS first_f, max(f) AS last_f, max(r) AS r, 0 AS known FROM {relation} "
-        f"WHERE {_all_present(columns)} GROUP BY {', '.join(f's{column.index}' for column in columns)} UNION ALL "
+        f"WHERE {all_present(columns)} GROUP BY {', '.join(f's{column.index}' for column in columns)} UNION ALL "
         f"SELECT DISTINCT {there}, 0 AS n, NULL AS first_f, NULL AS last_f, NULL AS r, 1 AS known FROM {target} "
-        f"WHERE {_all_present(key)}) AS both_sides GROUP BY {parts} HAVING max(known) = 0) "
+        f"WHERE {all_present(key)}) AS both_sides GROUP BY {parts} HAVING max(known) = 0) "
         "SELECT 0 AS tag, count(*) AS f, sum(n) AS r FROM lost UNION ALL "
         f"(SELECT 1 AS tag, f, r FROM lost WHERE f = last_f ORDER BY f, r LIMIT {POINTERS}) ORDER BY tag, f, r"
     )

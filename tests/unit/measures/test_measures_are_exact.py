@@ -8,7 +8,7 @@ from tests.naive import judge as naive_judge
 from tests.unit.measures.canonical_tables import facts, measure_files
 from tests.unit.measures.dirty import Dirty, datasets, demands
 
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=80, deadline=None)
 
 
 @EXAMPLES
