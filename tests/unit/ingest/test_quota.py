@@ -190,3 +190,4 @@ def test_whatever_comes_in_whatever_order_the_numbers_are_those_of_a_plain_count
         assert all(count <= per_day for count in ledger.cancelled.values())
         committed_whole = sum(entry.state is EntryState.COMMITTED for entry in ledger.entries.values())
         assert committed_whole <= ENTRIES_KEPT
+        assert (ledger.held_since is not None) == any(state == "reserved" for _, state in attempts.values())
