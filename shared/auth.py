@@ -19,6 +19,7 @@ from shared.contracts.envelope import Event
 from shared.ids import CROCKFORD, CredentialId, OwnerId, made_at
 from shared.mongo import Database, Document, DuplicateId, translated
 from shared.problems import Problem
+from shared.remembered import Remembered
 
 _SECRET_LENGTH = 26  # characters of 5 bits: 130 random bits
 _CHECKSUM_LENGTH = 6
@@ -27,6 +28,7 @@ _KEY = re.compile(
     rf"(?P<secret>[{CROCKFORD}]{{{_SECRET_LENGTH}}})(?P<checksum>[{CROCKFORD}]{{{_CHECKSUM_LENGTH}}})"
 )
 _LONGEST_HEADER = 512
+REMEMBERED = timedelta(seconds=1)
 TRAVEL_TIME = timedelta(minutes=1)
 """How long after it was made a key that nobody here knows may still be on its way."""
 
@@ -215,6 +217,7 @@ class CredentialProjection:
 
     def __init__(self, database: Database) -> None:
         self._collection = database["credentials"]
+        self._found: Remembered[CredentialId, Credential] = Remembered(REMEMBERED)
 
     async def apply(self, event: Event[Any]) -> None:
         """Take in `credential.issued` or `credential.revoked`; anything else is left alone."""
@@ -235,6 +238,7 @@ class CredentialProjection:
                 await self._store(revoked.credential, event.sequence, {"revoked": True})
 
     async def _store(self, credential: str, sequence: int, change: Document) -> None:
+        self._found.forget(CredentialId(credential))
         older = {"_id": credential, "sequence": {"$lt": sequence}}
         try:
             with translated():
@@ -243,7 +247,10 @@ class CredentialProjection:
             return  # what is stored is as new: a duplicate, or an event that was overtaken
 
     async def find(self, credential: CredentialId) -> Credential | None:
-        """The credential with this id, or None."""
+        """The credential with this id, or None; as it was a second ago at most."""
+        return await self._found.get(credential, lambda: self._find(credential))
+
+    async def _find(self, credential: CredentialId) -> Credential | None:
         with translated():
             found = await self._collection.find_one({"_id": credential})
         if found is None or "secret_sha256" not in found:

@@ -108,7 +108,7 @@ class Relay:
         sweep_every: timedelta = timedelta(seconds=1),
         grace: timedelta = timedelta(seconds=3),
         most_documents: int = 500,
-        mark_after: timedelta = timedelta(milliseconds=20),
+        mark_after: timedelta = timedelta(milliseconds=250),
     ) -> None:
         self._publisher = publisher
         self._prefix = topic_prefix
