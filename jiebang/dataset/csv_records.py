@@ -20,7 +20,7 @@ from jiebang.dataset.dialect import Header, closing_quote, find_header, is_blank
 from jiebang.dataset.encoding import Encoding, is_utf8, utf8_blocks
 from jiebang.dataset.opening import DataFile
 from jiebang.dataset.tally import MAX_FAILURES, MAX_RECORD_BYTES, Batch, Tally
-from jiebang.dataset.text_columns import Block, nullable_view_array, replace_cells, view_array
+from jiebang.dataset.text_columns import Block, Views, nullable_view_array, replace_cells, view_array
 
 _LF, _CR, _QUOTE = 10, 13, 34
 _BLANK_STARTS = np.zeros(256, dtype=np.bool_)
@@ -35,7 +35,8 @@ _TOO_LONG = f"it is longer than {MAX_RECORD_BYTES >> 20} MiB"
 # How many records the state machine reads before arithmetic is tried again; it doubles with each failure.
 _LEAST_PATIENCE, _MOST_PATIENCE = 64, 1 << 17
 
-Positions = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int32]
+Indexes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -157,19 +158,19 @@ class CsvReader:
         structural |= data == _CR
         if self._delimiter is not None:
             structural |= data == self._delimiter
-        positions = np.flatnonzero(structural)
+        positions: Positions = np.flatnonzero(structural).astype(np.int32)
         quotes = _Quotes(data, self._separates, final=final)
         if quotes.positions.size:
             positions = quotes.outside(positions)
-        is_end = (
-            data[positions] != self._delimiter if self._delimiter is not None else np.ones(len(positions), np.bool_)
-        )
-        ends = np.flatnonzero(is_end)
+        if self._delimiter is None:
+            ends = np.arange(len(positions))
+        else:
+            ends = np.flatnonzero(data[positions] != self._delimiter)
         irregular = quotes.irregular is not None
         if quotes.irregular is not None:
             ends = ends[: np.searchsorted(positions[ends], quotes.irregular)]
         elif final and not quotes.open and size and (not ends.size or positions[ends[-1]] != size - 1):
-            positions = np.append(positions, size)  # the last line needs no end
+            positions = np.append(positions, np.int32(size))  # the last line needs no end
             ends = np.append(ends, len(positions) - 1)
         batch = None
         consumed = 0
@@ -183,7 +184,7 @@ class CsvReader:
             return block.length, False, batch
         return min(at + consumed, block.length), irregular, batch
 
-    def _gather(self, block: Block, at: int, positions: Positions, ends: Positions, quotes: _Quotes) -> Batch | None:
+    def _gather(self, block: Block, at: int, positions: Positions, ends: Indexes, quotes: _Quotes) -> Batch | None:
         """The cells of complete lines: `positions` end their fields, `ends` are the indexes of those that end lines."""
         line_ends = positions[ends]
         line_starts = np.empty_like(line_ends)
@@ -197,41 +198,56 @@ class CsvReader:
         if undecodable is not None:
             good &= ~undecodable
         attempted = ~blank
-        ordinals: Positions = np.cumsum(attempted, dtype=np.int64)
+        ordinals = np.cumsum(attempted, dtype=np.int64)
         ordinals += self._tally.attempted
         self._tally.attempted = int(ordinals[-1])
         failed = np.flatnonzero(attempted & ~good)
         for line in failed[:MAX_FAILURES]:
             why = _UNDECODABLE if undecodable is not None and undecodable[line] else _SURPLUS
             self._tally.failed(int(ordinals[line]), why)
-        starts = np.empty_like(positions)
-        starts[0] = 0
-        np.add(positions[:-1], 1, out=starts[1:])
-        lengths = positions - starts
         quoted, doubled = quotes.fields(positions)
-        if quoted is not None:
-            starts += quoted
-            lengths -= quoted * np.int64(2)
-        starts += at
+        rows = np.cumsum(good) - 1
         if not good.all():
-            kept = np.repeat(good, fields)
-            starts, lengths, ordinals = starts[kept], lengths[kept], ordinals[good]
-            doubled = doubled[kept] if doubled is not None else None
+            positions = positions[np.repeat(good, fields)]
+            line_starts, ordinals = line_starts[good], ordinals[good]
         records = len(ordinals)
         if not records:
             return None
         self._tally.records += records
-        shape = (records, self._width)
-        begins = starts.astype(np.int32).reshape(shape)
-        sizes = lengths.astype(np.int32).reshape(shape)
-        cells = doubled.reshape(shape) if doubled is not None else None
-        columns = [
+        # Column by column, so that each is one run of memory.
+        ends_of = np.ascontiguousarray(positions.reshape(records, self._width).T)
+        starts = np.empty_like(ends_of)
+        starts[0] = line_starts
+        np.add(ends_of[:-1], 1, out=starts[1:])
+        lengths = np.subtract(ends_of, starts, out=ends_of)
+        if at:
+            starts += at
+        holds_doubled: dict[int, Indexes] = {}
+        if quoted.size:
+            column, row = self._cells(quoted, ends, fields, good, rows)
+            starts[column, row] += 1
+            lengths[column, row] -= 2
+            column, row = self._cells(doubled, ends, fields, good, rows)
+            for number in np.unique(column).tolist():
+                holds_doubled[number] = np.unique(row[column == number])
+        columns = [index for index in self._wanted if index is not None]
+        if columns != list(range(self._width)):
+            starts, lengths = starts[columns], lengths[columns]
+        views = iter(block.views(starts, lengths))
+        arrays = [
             pa.nulls(records, pa.string_view())
-            if column is None
-            else _column(block, begins[:, column], sizes[:, column], None if cells is None else cells[:, column])
-            for column in self._wanted
+            if index is None
+            else _column(block, next(views), holds_doubled.get(index))
+            for index in self._wanted
         ]
-        return Batch(ordinals, columns, int(positions[-1]) + 1)
+        return Batch(ordinals, arrays, int(line_ends[-1]) + 1)
+
+    def _cells(self, chosen: Indexes, ends: Indexes, fields: Indexes, good: Mask, rows: Indexes) -> tuple[Indexes, ...]:
+        """The columns and rows, among the good lines, of the fields with these indexes."""
+        line = np.searchsorted(ends, chosen)
+        kept = good[line]
+        chosen, line = chosen[kept], line[kept]
+        return chosen - (ends[line] - self._width + 1), rows[line]
 
     def _blank(self, block: Block, at: int, starts: Positions, ends: Positions, fields: Positions) -> Mask:
         """Which lines are no records: without delimiter, and nothing but trimmed characters."""
@@ -365,44 +381,34 @@ class _Quotes:
         holding = high > low
         if not holding.any():
             return positions
-        depth = np.zeros(len(positions) + 1, dtype=np.int8)
-        depth[low[holding]] += 1
-        depth[high[holding]] -= 1
-        np.cumsum(depth, out=depth)
-        kept: Positions = positions[depth[:-1] == 0]
-        return kept
+        low, counts = low[holding], (high - low)[holding]
+        # The indexes low, low + 1, … of every span, one span after the other.
+        inside = np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)
+        return np.delete(positions, inside)
 
-    def fields(self, positions: Positions) -> tuple[Mask | None, Mask | None]:
-        """Which of the fields that end at `positions` are quoted, and which hold doubled quotes; None for none."""
+    def fields(self, positions: Positions) -> tuple[Indexes, Indexes]:
+        """Of the fields that end at `positions`, the indexes of those that are quoted and that hold doubled quotes."""
         if not self.positions.size:
-            return None, None
+            return self.positions, self.positions
         opening = self._opening[: np.searchsorted(self._opening, positions[-1])]
-        if not opening.size:
-            return None, None
         doubled = self._doubled[: len(opening)]
-        quoted = np.zeros(len(positions), dtype=np.bool_)
-        quoted[np.searchsorted(positions, opening[~doubled])] = True
-        if not doubled.any():
-            return quoted, None
-        holds_doubled = np.zeros(len(positions), dtype=np.bool_)
-        holds_doubled[np.searchsorted(positions, opening[doubled])] = True
-        return quoted, holds_doubled
+        return np.searchsorted(positions, opening[~doubled]), np.searchsorted(positions, opening[doubled])
 
 
-def _column(
-    block: Block,
-    starts: npt.NDArray[np.int32],
-    lengths: npt.NDArray[np.int32],
-    doubled: Mask | None,
-) -> pa.Array:
-    """One column of a block as an array of strings, doubled quotes undone."""
-    words = block.views(starts, lengths)
-    if doubled is None or not doubled.any():
-        return view_array(words, block.buffer)
-    rows = np.flatnonzero(doubled)
-    cells = [block.raw[starts[row] : starts[row] + lengths[row]].replace(b'""', b'"') for row in rows]
-    undone = replace_cells(words, rows, cells)
-    return view_array(words, block.buffer, undone)
+def _column(block: Block, views: Views, doubled: Indexes | None) -> pa.Array:
+    """One column of a block as an array of strings; doubled quotes are undone in the rows that hold them."""
+    if doubled is None:
+        return view_array(views, block.buffer)
+    lengths = views.view(np.uint32)[doubled, 0].tolist()
+    cells = []
+    for row, length in zip(doubled.tolist(), lengths, strict=True):
+        if length > 12:
+            start = int(views[row, 1]) >> 32
+            cells.append(block.raw[start : start + length].replace(b'""', b'"'))
+        else:
+            cells.append(views[row].tobytes()[4 : 4 + length].replace(b'""', b'"'))
+    undone = replace_cells(views, doubled, cells)
+    return view_array(views, block.buffer, undone)
 
 
 class _OverlongRecord:

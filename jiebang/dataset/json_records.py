@@ -263,13 +263,13 @@ def _shaped_batch(block: Block, shaped: Shaped, ordinals: Positions, failures: l
     columns = []
     for column in range(shaped.starts.shape[1]):
         lengths = shaped.lengths[:, column]
-        words = block.views(shaped.starts[:, column], np.maximum(lengths, 0))
+        views = block.views(shaped.starts[:, column], np.maximum(lengths, 0))
         rows = np.flatnonzero(shaped.escaped[:, column])
         buffers = [block.buffer]
         if rows.size:
-            buffers.append(replace_cells(words, rows, [texts.get((row, column), b"") for row in rows.tolist()]))
+            buffers.append(replace_cells(views, rows, [texts.get((row, column), b"") for row in rows.tolist()]))
         present = lengths >= 0
         if not everything:
-            words, present = words[good], present[good]
-        columns.append(view_array(words, *buffers, present=present))
+            views, present = views[good], present[good]
+        columns.append(view_array(views, *buffers, present=present))
     return Batch(ordinals if everything else ordinals[good], columns)
