@@ -1,0 +1,26 @@
+"""The documentation says of the measures what the measures say of themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jiebang.declaration import KEYS
+from jiebang.measures import MEASURES
+from jiebang.measures.catalogue import section
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "measures.md"
+
+
+def test_the_page_holds_what_the_catalogue_writes() -> None:
+    assert section() in PAGE.read_text(encoding="utf-8"), "run `python -m jiebang.measures.catalogue` and paste it"
+
+
+def test_every_key_of_the_declaration_is_explained() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [key for key in KEYS if f"`{key}`" not in page] == []
+
+
+def test_every_measure_says_its_formula_and_gives_advice() -> None:
+    for measure in MEASURES:
+        assert len(measure.doc) > 100, measure.id
+        assert measure.declares is None or measure.unmet.__doc__, measure.id
