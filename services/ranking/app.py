@@ -21,6 +21,7 @@ def build(settings: RankingSettings) -> Service:
     store = mongo_leaderboards(service.aggregates("leaderboards", Leaderboard), service.database)
     service.prepare(store.prepare)
     boards = Boards(store, fresh=settings.fresh)
+    service.background("entries", boards.run)
     challenges = MongoChallenges(service.database["challenges"])
     credentials = CredentialProjection(service.database)
 

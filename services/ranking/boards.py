@@ -17,21 +17,26 @@ from services.ranking.leaderboard import Leaderboard
 from services.ranking.projection import Board, BoardFact, Record
 from services.ranking.store import Leaderboards
 from shared.contracts.envelope import Event
-from shared.failures import TransientError
+from shared.failures import DependencyDown, TransientError
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 _MOST_RACES = 100
+_MOST_UNWRITTEN = 64
 
 
 @dataclass
 class LiveBoard:
-    """A board in memory at one head; `settled` says that all entries of that head are known to be written."""
+    """A board in memory at one head; `unwritten` are the records whose entries are not known to be written."""
 
     head: Leaderboard
     board: Board = field(default_factory=Board)
+    unwritten: dict[str, Record] = field(default_factory=dict)
     loaded: bool = False
-    settled: bool = False
     looked_at: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writing: asyncio.Task[None] | None = None
 
 
 class Boards:
@@ -50,17 +55,16 @@ class Boards:
         """
         async with self.held(challenge, phase) as live:
             for _ in range(_MOST_RACES):
-                if not live.settled:
-                    await self._store.write(live.head, live.head.unwritten)
-                    live.settled = True
-                step = live.head.fold(live.board, fact)
+                if len(live.unwritten) >= _MOST_UNWRITTEN:
+                    await self._write(live)
+                step = live.head.fold(live.board, fact, live.unwritten.values())
                 if step is None:
                     return False
                 if await self._store.advance(live.head, step.head, step.events, cause=cause):
                     step.apply(live.board)
-                    live.head, live.settled = step.head, False
-                    await self._store.write(step.head, step.head.unwritten)
-                    live.settled = True
+                    live.head = step.head
+                    live.unwritten[fact.submission] = step.plan.record
+                    self._write_beside(live)
                     return True
                 await self.catch_up(live)
         raise TransientError(f"{challenge}/{phase} is folded by too many at once")
@@ -81,6 +85,7 @@ class Boards:
         async with live.lock:
             if not live.loaded:
                 await self.catch_up(live)
+                self._write_beside(live)
             yield live
 
     async def catch_up(self, live: LiveBoard) -> None:
@@ -88,19 +93,63 @@ class Boards:
         now = asyncio.get_running_loop().time()
         head = await self._store.head(live.head.challenge, live.head.phase)
         if not live.loaded or head.generation != live.head.generation or head.seq < live.head.seq:
-            head, records = await load(self._store, head)
-            live.board = Board(fact for record in records for fact in record.facts)
-            live.loaded = True
+            await self._load(live, head)
         elif head.seq > live.head.seq:
             for record in (*await self._store.records(head, after=live.head.seq), *head.unwritten):
                 for fact in record.facts:
                     if plan := live.board.plan(fact):
                         live.board.apply(fact, plan)
-        else:
-            live.looked_at = now
-            return
-        # Entries of this head may be missing if its writer died: whoever folds next writes them first.
-        live.head, live.settled, live.looked_at = head, False, now
+            live.head, live.unwritten = head, {record.submission: record for record in head.unwritten}
+        live.looked_at = now
+
+    async def _load(self, live: LiveBoard, head: Leaderboard) -> None:
+        head, records = await load(self._store, head)
+        left = live.head if live.loaded and live.head.generation != head.generation else None
+        live.board = Board(fact for record in records for fact in record.facts)
+        live.head, live.unwritten = head, {record.submission: record for record in head.unwritten}
+        live.loaded = True
+        if left is not None:
+            # What this process was writing when the board was rebuilt came too late to be removed with the rest.
+            await self._written(live)
+            await self._store.discard(left)
+
+    # --- writing entries
+
+    async def settle(self) -> None:
+        """Wait until the entries that are being written are written."""
+        for live in self._live.values():
+            await self._written(live)
+
+    async def run(self) -> None:
+        """Do nothing until cancelled, then settle: a process that is stopped leaves whole boards."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.settle()
+
+    async def _written(self, live: LiveBoard) -> None:
+        if live.writing is not None:
+            await asyncio.wait([live.writing])
+
+    def _write_beside(self, live: LiveBoard) -> None:
+        """Begin to write the entries that may be missing, unless that is going on."""
+        if live.unwritten and (live.writing is None or live.writing.done()):
+            live.writing = asyncio.get_running_loop().create_task(self._write_all(live))
+
+    async def _write_all(self, live: LiveBoard) -> None:
+        try:
+            while live.unwritten:
+                await self._write(live)
+        except (DependencyDown, TransientError) as error:
+            # The head has them: they are written with the next fold, by whoever folds it.
+            log.warning("entries_not_written", board=live.head.id, entries=len(live.unwritten), error=repr(error))
+
+    async def _write(self, live: LiveBoard) -> None:
+        head, batch = live.head, dict(live.unwritten)
+        await self._store.write(head, batch.values())
+        for submission, record in batch.items():
+            if live.unwritten.get(submission) is record:
+                del live.unwritten[submission]
 
     def _live_board(self, challenge: str, phase: str) -> LiveBoard:
         key = (challenge, phase)

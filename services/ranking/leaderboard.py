@@ -1,14 +1,14 @@
 """The head of a leaderboard: the small document whose compare-and-set decides what has been folded. Pure.
 
-The entries of a board are documents of their own. A fold writes the head first: its new `seq`, the events, and the
-records that the fold changed (`unwritten`). Only then the entries are written, and whoever folds next writes them
-again first if they may be missing. So a fold is either in the head, with everything needed to finish it, or it never
-happened; and an entry that says a fact is known can be trusted.
+The entries of a board are documents of their own. A fold writes the head: its new `seq`, the events, and the record
+that the fold changed. The record stays in the head (`unwritten`) through later folds until its entry is known to be
+written, which happens beside the folding, many at a time. So a fold is either in the head, with everything needed to
+finish it, or it never happened; and the entries and the head's records together are always the whole board.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from shared.contracts.ranking import EntryRecorded, LeaderboardChanged, LeaderCh
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """One phase's board: which generation of entries it reads, how many folds it has seen, the last fold's records."""
+    """One phase's board: which generation of entries it reads, how many folds it has seen, what may be unwritten."""
 
     challenge: str
     phase: str
@@ -32,16 +32,18 @@ class Leaderboard:
         """The id of its document, and the subject of its events."""
         return f"{self.challenge}/{self.phase}"
 
-    def fold(self, board: Board, fact: BoardFact) -> Fold | None:
+    def fold(self, board: Board, fact: BoardFact, unwritten: Iterable[Record] = ()) -> Fold | None:
         """What folding a fact into `board`, which must be this head's, changes and says; None if it is known.
 
-        Changes neither: the next head is to be stored first, then `Fold.apply` changes the board.
+        `unwritten` are the records whose entries are not known to be written; the next head carries them on. Changes
+        neither head nor board: the next head is to be stored first, then `Fold.apply` changes the board.
         """
         numbered = replace(fact, seq=self.seq + 1)
         plan = board.plan(numbered)
         if plan is None:
             return None
-        head = replace(self, seq=self.seq + 1, unwritten=(plan.record,))
+        carried = (record for record in unwritten if record.submission != fact.submission)
+        head = replace(self, seq=self.seq + 1, unwritten=(*carried, plan.record))
         return Fold(head, numbered, plan, head._events(numbered, plan))
 
     def switched(self, generation: str, *, differs: bool) -> Leaderboard:

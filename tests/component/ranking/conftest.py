@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +17,7 @@ from shared.mongo import Aggregates, Database, client, database
 from shared.outbox import Relay
 from shared.settings import Settings
 from tests.component.scoring.world import World, new_world
-
-
-class Published:
-    """A publisher that keeps what it was given."""
-
-    def __init__(self) -> None:
-        self.values: list[bytes] = []
-
-    async def publish(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
-        self.values.append(value or b"")
+from tests.fakes import FakePublisher
 
 
 def mongo_store(own: Database, relay: Relay | None = None) -> Leaderboards:
@@ -38,7 +27,7 @@ def mongo_store(own: Database, relay: Relay | None = None) -> Leaderboards:
         "leaderboards",
         Leaderboard,
         source="ranking",
-        relay=relay or Relay(Published()),
+        relay=relay or Relay(FakePublisher(down=True)),
         clock=SystemClock(),
         ids=SystemIds(),
     )

@@ -18,7 +18,8 @@ from shared.contracts.ranking import EntryRecorded
 from shared.failures import DependencyDown
 from shared.mongo import Database
 from shared.outbox import Relay
-from tests.component.ranking.conftest import Published, mongo_store
+from tests.component.ranking.conftest import mongo_store
+from tests.fakes import FakePublisher
 from tests.unit.ranking.test_projection import ended, image, received, scored
 
 PLACE = ("chl_1", "preliminary")
@@ -37,6 +38,17 @@ def season(submissions: int, seed: int) -> list[BoardFact]:
     facts *= 2
     dice.shuffle(facts)
     return facts
+
+
+async def entries(store: Leaderboards) -> int:
+    """How many entries are written."""
+    return len(await store.records(await store.head(*PLACE)))
+
+
+async def fold_all(boards: Boards, facts: Iterable[BoardFact]) -> None:
+    """Fold facts one after the other."""
+    for fact in facts:
+        await boards.fold(*PLACE, fact)
 
 
 async def stored(store: Leaderboards) -> Board:
@@ -59,14 +71,14 @@ async def test_replicas_that_fold_the_same_facts_at_once_make_one_board(store: L
 
 
 async def test_every_score_is_published_once(own_database: Database) -> None:
-    published = Published()
-    relay = Relay(published)
+    publisher = FakePublisher()
+    relay = Relay(publisher)
     facts = season(30, 4)
     replicas = [Boards(mongo_store(own_database, relay)) for _ in range(2)]
     await asyncio.gather(*(boards.fold(*PLACE, fact) for fact in facts for boards in replicas))
     assert await relay.settle(10)
     # A relay may publish an event twice, with one id: consumers drop the second.
-    events = {event["id"]: event for event in map(json.loads, published.values)}
+    events = {event["id"]: event for event in map(json.loads, publisher.values())}
     entries = [event["data"] for event in events.values() if "entry_recorded" in event["type"]]
     assert sorted(entry["submission"] for entry in entries) == sorted(
         {fact.submission for fact in facts if isinstance(fact, Scored)}
@@ -108,24 +120,40 @@ async def test_a_replica_that_dies_in_the_middle_of_a_fold_is_made_good(
     store: Leaderboards, entries_lost: bool
 ) -> None:
     first, second = scored("sub_1", "red", "90.000000"), scored("sub_2", "blue", "80.000000", 11)
-    with pytest.raises(DependencyDown):
-        await Boards(Dying(store, entries_lost=entries_lost)).fold(*PLACE, first)
-    assert await store.records(await store.head(*PLACE)) == [], "the fold was to die before its entry"
+    victim = Boards(Dying(store, entries_lost=entries_lost))
+    if entries_lost:
+        assert await victim.fold(*PLACE, first)
+        await victim.settle()
+    else:
+        with pytest.raises(DependencyDown):
+            await victim.fold(*PLACE, first)
+    assert await entries(store) == 0, "the fold was to die before its entry"
+    assert (await stored(store)).teams == int(entries_lost)
     survivor = Boards(store)
     await survivor.fold(*PLACE, second)
     assert await survivor.fold(*PLACE, first) is not entries_lost
+    await survivor.settle()
     assert image(await stored(store)) == image(Board([first, second]))
-    assert len(await store.records(await store.head(*PLACE))) == 2
+    assert await entries(store) == 2
 
 
-async def test_a_fold_that_could_not_finish_here_is_finished_by_the_same_process(store: Leaderboards) -> None:
-    first = scored("sub_1", "red", "90.000000")
+async def test_entries_that_cannot_be_written_stay_in_the_head_until_they_are(store: Leaderboards) -> None:
+    facts = [scored(f"sub_{number:03}", "red", f"{number}.000000") for number in range(100)]
     boards = Boards(Dying(store, entries_lost=True))
-    with pytest.raises(DependencyDown):
-        await boards.fold(*PLACE, first)
+    for fact in facts[:10]:
+        await boards.fold(*PLACE, fact)
+    with pytest.raises(DependencyDown):  # folding goes on for a while, not for ever
+        await fold_all(boards, facts)
+    await boards.settle()
+    folded = (await store.head(*PLACE)).seq
+    assert 10 < folded < 100
+    assert await entries(store) == 0
+    assert len((await stored(store)).records) == folded
     boards._store = store  # the database is back
-    assert not await boards.fold(*PLACE, first)
-    assert len(await store.records(await store.head(*PLACE))) == 1
+    await fold_all(boards, facts)
+    await boards.settle()
+    assert await entries(store) == 100
+    assert image(await stored(store)) == image(Board(facts))
 
 
 async def test_a_reader_sees_what_another_replica_folded(store: Leaderboards) -> None:

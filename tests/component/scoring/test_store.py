@@ -29,7 +29,7 @@ def stores(request: pytest.FixtureRequest) -> tuple[Scores, AllTerms]:
     prefix = request.getfixturevalue("prefix")
     settings = Settings(mongo_uri=mongo.uri, mongo_database_prefix=prefix.rstrip("."))
     own = database(client(settings), settings, "scoring")
-    relay = Relay(FakePublisher())
+    relay = Relay(FakePublisher(down=True))
     aggregates = Aggregates(own, "scores", Score, source="/test", relay=relay, clock=SystemClock(), ids=SystemIds())
     return MongoScores(aggregates), MongoTerms(own["terms"])
 
