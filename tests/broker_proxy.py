@@ -1,8 +1,8 @@
 """A TCP proxy in front of a real Kafka broker that can be told to misbehave, and counts what it did.
 
-The broker must advertise the proxy's port, so that clients come back through it. Faults on the Kafka protocol decode a
+`KafkaServer(…, for_tests=True)` has a listener whose clients come through it. Faults on the Kafka protocol decode a
 real response, change its error codes and send it on: the broker did the work, the client is told otherwise, which is
-the harder half of every such fault.
+the harder half of every such fault. Only a refused commit is a request that is spoiled on its way to the broker.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import random
 import struct
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from aiokafka.protocol import commit, produce
 
 PRODUCE, OFFSET_COMMIT = 0, 8
-NOT_LEADER, REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS = 6, 7, 19
+NOT_LEADER, REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND = 6, 7, 19, 20
 COORDINATOR_LOADING, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR = 14, 15, 16
 
 _RESPONSES: dict[tuple[int, int], Any] = {
@@ -44,10 +45,17 @@ class BrokerProxy:
     port: int
     seed: int = 0
     latency: float = 0.0
+    """Seconds that each request, and each answer, is late."""
     reset_share: float = 0.0
+    """The share of requests and answers in whose place the connection is reset."""
     frozen: bool = False
+    """Connections are taken and stay open, and nothing comes out of them."""
     happened: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    requests: Counter[int] = field(default_factory=Counter)
+    """What clients asked for, by api: shows a storm of retries."""
     _faults: list[_Fault] = field(default_factory=list)
+    _commits_to_refuse: int = 0
     _server: asyncio.Server | None = None
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -61,6 +69,10 @@ class BrokerProxy:
     def lose_answers(self, api: int, times: int) -> None:
         """Close the connection instead of handing over the next `times` answers to `api`."""
         self._faults.append(_Fault(api, None, times))
+
+    def refuse_commits(self, times: int) -> None:
+        """Make the broker refuse the next `times` offset commits: they come as if of another generation."""
+        self._commits_to_refuse += times
 
     async def start(self) -> None:
         """Listen on the loopback address."""
@@ -84,6 +96,7 @@ class BrokerProxy:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.connections += 1
         upstream: asyncio.StreamWriter | None = None
         try:
             from_broker, upstream = await asyncio.open_connection(*self.target)
@@ -117,7 +130,12 @@ class BrokerProxy:
             frame = await _frame(reader)
             api, version, correlation = struct.unpack_from(">hhi", frame)
             asked[correlation] = (api, version)
+            self.requests[api] += 1
             await self._hold()
+            if api == OFFSET_COMMIT and self._commits_to_refuse:
+                self._commits_to_refuse -= 1
+                self.happened["commit refused"] += 1
+                frame = _of_another_generation(frame)
             upstream.write(struct.pack(">i", len(frame)) + frame)
             await upstream.drain()
 
@@ -149,13 +167,23 @@ class BrokerProxy:
         return bytes(frame[:4]) + bytes(answer.encode())
 
 
+def _of_another_generation(frame: bytes) -> bytes:
+    """An offset commit (version 1 or later) with a generation that its group never had."""
+    at = 8  # behind the api, its version and the correlation id
+    for _ in ("client id", "group"):
+        (length,) = struct.unpack_from(">h", frame, at)
+        at += 2 + max(0, length)
+    (generation,) = struct.unpack_from(">i", frame, at)
+    return frame[:at] + struct.pack(">i", generation + 1_000) + frame[at + 4 :]
+
+
 async def _frame(reader: asyncio.StreamReader) -> bytes:
     (size,) = struct.unpack(">i", await reader.readexactly(4))
     return await reader.readexactly(size)
 
 
 @contextlib.asynccontextmanager
-async def proxy(target: tuple[str, int], port: int, seed: int = 0) -> Any:
+async def proxy(target: tuple[str, int], port: int, seed: int = 0) -> AsyncIterator[BrokerProxy]:
     """A running proxy for the length of a block."""
     running = BrokerProxy(target, port, seed)
     await running.start()

@@ -38,7 +38,7 @@ def programs() -> Programs:
 @pytest.fixture(scope="session")
 async def kafka(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaServer]:
     """A real broker shared by the test run (`kafka.bootstrap`). A test that breaks it puts it right again."""
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"), programs)
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"), programs, for_tests=True)
     await server.start()
     yield server
     await server.stop()

@@ -34,9 +34,12 @@ logger.server.level = INFO
 class KafkaServer:
     """Starts, stops, kills, freezes and restarts one broker on the same disk and the same port."""
 
-    def __init__(self, folder: Path, programs: Programs) -> None:
+    def __init__(self, folder: Path, programs: Programs, *, for_tests: bool = False) -> None:
+        """`for_tests` adds a listener whose clients are told to come through `proxy_port`, where a test has a proxy."""
         self.folder = folder
         self.port = stored_port(folder, "kafka")
+        self.behind_proxy = stored_port(folder, "behind_proxy") if for_tests else None
+        self.proxy_port = stored_port(folder, "proxy") if for_tests else None
         self._controller_port = stored_port(folder, "controller")
         java = [programs.java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         java += [f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}", "-cp", f"{programs.kafka_jars}/*"]
@@ -137,14 +140,18 @@ class KafkaServer:
 
     def _properties(self, data: Path) -> str:
         broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller_port}"
+        proxied = ("", "", "")
+        if self.behind_proxy is not None:
+            listener, advertised = f"127.0.0.1:{self.behind_proxy}", f"127.0.0.1:{self.proxy_port}"
+            proxied = (f",PROXIED://{listener}", f",PROXIED://{advertised}", ",PROXIED:PLAINTEXT")
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}{proxied[0]}",
+            "advertised.listeners": f"PLAINTEXT://{broker}{proxied[1]}",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{proxied[2]}",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(data),
             "offsets.topic.replication.factor": "1",
