@@ -109,8 +109,11 @@ async def _end_without_report(
     assignment: Assignment, measured: Measured, *, attempts: int, scores: Scores, clock: Clock
 ) -> None:
     outcome = measured.outcome
-    code = code_of(outcome.status, outcome.result.get("code"))
-    if after(outcome.status, disturbed_before=attempts - 1) is Next.AGAIN:
+    ending = outcome.status
+    if ending is OutcomeStatus.REFUSED and outcome.result.get("fault") == "platform":
+        ending = OutcomeStatus.CRASHED  # a refusal that is our own doing says nothing about the dataset
+    code = code_of(ending, outcome.result.get("code"))
+    if after(ending, disturbed_before=attempts - 1) is Next.AGAIN:
         raise Disturbed(f"{code}: {outcome.detail}")
     log.error("measuring_ended_without_report", submission=assignment.submission, code=code, detail=outcome.detail)
     await fail(assignment, code, scores=scores, clock=clock)

@@ -6,13 +6,14 @@ import sys
 
 from jiebang.sandbox import self_test
 from services.scoring import commands
-from services.scoring.measuring import Bounds, Measuring, RecordedMeasuring, SandboxedMeasuring
+from services.scoring.measuring import Measuring, RecordedMeasuring, SandboxedMeasuring
 from services.scoring.score import Score
 from services.scoring.settings import WorkerSettings
 from services.scoring.store import MongoScores, MongoTerms
 from shared.app import Service
 from shared.job_loop import JobLoop
 from shared.jobs import Lease
+from shared.sandboxes import Bounds, Sandboxes
 
 
 def build(settings: WorkerSettings) -> Service:
@@ -42,8 +43,10 @@ def build(settings: WorkerSettings) -> Service:
 def _measuring(service: Service, settings: WorkerSettings) -> Measuring:
     if settings.recorded_result is not None:
         return RecordedMeasuring(settings.recorded_result)
-    bounds = Bounds(settings.wall, settings.memory_bytes, settings.threads)
-    return SandboxedMeasuring(service.objects, settings.scratch_dir, bounds, at_once=settings.concurrency)
+    bounds = Bounds(settings.wall, settings.memory_bytes)
+    scratch = settings.scratch_dir / "scoring"
+    sandboxes = Sandboxes(service.objects, scratch, bounds, at_once=settings.concurrency)
+    return SandboxedMeasuring(sandboxes, threads=settings.threads)
 
 
 def main() -> None:

@@ -126,6 +126,12 @@ async def test_a_disturbed_measuring_is_attempted_once_more_and_then_fails(desk:
     assert isinstance(fact, ScoreFailed)
 
 
+async def test_a_refusal_of_our_own_doing_counts_as_a_disturbance(desk: Desk) -> None:
+    refusal = ToldMeasuring(ended(OutcomeStatus.REFUSED, code="sandbox_unavailable", fault="platform"))
+    with pytest.raises(Disturbed):
+        await desk.attempt(refusal)
+
+
 async def test_a_disturbed_measuring_that_goes_well_the_second_time_is_a_score(desk: Desk) -> None:
     with pytest.raises(Disturbed):
         await desk.attempt(ToldMeasuring(ended(OutcomeStatus.CRASHED)))
