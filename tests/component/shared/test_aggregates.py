@@ -8,6 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from shared import metrics
 from shared.codec import MAX_EVENT_BYTES
@@ -302,3 +309,36 @@ async def test_a_relay_that_was_frozen_publishes_again_and_changes_nothing(store
     frozen.publisher.open.set()
     assert (await frozen.sequences())[-1] == 4
     assert "outbox_since" not in await frozen.settled("team_1")
+
+
+class Writes(CommandListener):
+    """Notes every write that the driver sends."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name in ("insert", "update", "findAndModify", "delete"):
+            self.sent.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: CommandFailedEvent) -> None: ...
+
+
+async def test_state_and_events_are_one_write_so_that_nothing_can_come_between(settings: Settings) -> None:
+    writes = Writes()
+    connection: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(settings.mongo_uri, event_listeners=[writes])
+    publisher = FakePublisher()
+    publisher.open.clear()
+    store = store_in(connection[f"{settings.mongo_database_prefix}_writes"], publisher)
+    await store.teams.add("team_1", Team("team_1"), [TeamRegistered(team="team_1", members=0)])
+    assert writes.sent == ["update"]
+    await store.teams.update("team_1", join, cause=team_event("team_1"))
+    assert writes.sent == ["update", "findAndModify"]
+    document = await store.document("team_1")
+    assert (document["state"]["members"], len(document["outbox"]), len(document["inbox"])) == (1, 2, 1)
+    publisher.open.set()
+    await store.relay.settle(5)
+    await connection.drop_database(store.database.name)
+    connection.close()
