@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, pointer_query, ratio
-from jiebang.measures.missing import complete_records
+from jiebang.measures.missing import complete_records, present_cells
 from jiebang.result import Evidence, MeasureResult
 
 
@@ -22,13 +22,15 @@ def plan(subject: Subject) -> Plan:
     if not columns:
         return ratio(MEASURE.id, subject, records, records)
     complete = complete_records(subject.table.relation, columns)
-    num = (yield [complete]).count(complete)
+    answers = yield [complete, *(present_cells(column) for column in columns)]
+    num = answers.count(complete)
     evidence = []
     if num < records:
-        hole = " OR ".join(f"s{column.index} IS NULL" for column in columns)
-        first = Rows(pointer_query(subject.table.relation, hole, 0, POINTERS))
+        # Records with a hole in the emptiest column are shown: one column is read for it, not all of them.
+        emptiest = min(columns, key=lambda column: answers.integer(present_cells(column)))
+        first = Rows(pointer_query(subject.table.relation, f"s{emptiest.index} IS NULL", 0, POINTERS))
         rows = (yield [first]).rows(first)
-        evidence = [subject.pointer(int(f), int(r), note="a required value is missing") for _, f, r in rows]  # type: ignore[arg-type]
+        evidence = [subject.pointer(int(f), int(r), emptiest.name, "missing") for _, f, r in rows]  # type: ignore[arg-type]
     return ratio(MEASURE.id, subject, num, records, evidence=evidence)
 
 

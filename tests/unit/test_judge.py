@@ -83,7 +83,7 @@ def test_a_provisional_grade_says_what_to_declare(report: Report) -> None:
 
 def test_evidence_points_at_records(report: Report) -> None:
     first = report["COM-3"].evidence[0]
-    assert (first.file, first.row, first.note) == ("penguins.csv", 4, "a required value is missing")
+    assert (first.file, first.row, first.column, first.note) == ("penguins.csv", 4, "sex", "missing")
 
 
 def test_a_report_is_saved_as_page_or_json(report: Report, tmp_path: Path) -> None:
