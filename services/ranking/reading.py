@@ -98,7 +98,8 @@ class Reading:
         """A challenge as it was known up to `fresh` ago."""
         now = self._clock.now()
         known = self._known.get(id)
-        if known is not None and now - known[1] < self._fresh:
+        # A clock that was put back must not make what is known look fresh for as long as that.
+        if known is not None and timedelta() <= now - known[1] < self._fresh:
             return known[0]
         found = await self._challenges.find(id)
         return None if found is None else self._known.keep(id, (found, now))[0]
