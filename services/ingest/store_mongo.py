@@ -28,6 +28,7 @@ from shared.mongo import (
     database_now,
     translated,
 )
+from shared.remembered import Remembered
 
 PACE_KEPT = 5.0
 CLOCK_KEPT = 5.0
@@ -324,6 +325,9 @@ class MongoBoard:
         self._challenges: Collection = database["challenges"]
         self._registrations: Collection = database["registrations"]
         self._challenge: TypeAdapter[Challenge] = TypeAdapter(Challenge)
+        # Both lag behind the board by themselves; a second more is nothing to them.
+        self._known: Remembered[str, Challenge] = Remembered(timedelta(seconds=1), most=1_000)
+        self._registered: Remembered[str, bool] = Remembered(timedelta(minutes=1))
 
     async def prepare(self) -> None:
         """Nothing to create: both collections are read by `_id` alone."""
@@ -332,6 +336,7 @@ class MongoBoard:
         """See `store.Board`."""
         document: dict[str, Any] = {"sequence": sequence, "state": self._challenge.dump_python(challenge)}
         guard = {"_id": challenge.id, "sequence": {"$lt": sequence}}
+        self._known.forget(challenge.id)
         try:
             with translated():
                 await self._challenges.find_one_and_update(guard, {"$set": document}, upsert=True)
@@ -340,11 +345,15 @@ class MongoBoard:
 
     async def challenge(self, id: str) -> Challenge:
         """See `store.Board`."""
+        found = await self._known.get(id, lambda: self._find_challenge(id))
+        if found is None:
+            raise Missing("challenge", id)
+        return found
+
+    async def _find_challenge(self, id: str) -> Challenge | None:
         with translated():
             document = await self._challenges.find_one({"_id": id}, {"state": 1})
-        if document is None:
-            raise Missing("challenge", id)
-        return self._challenge.validate_python(document["state"])
+        return None if document is None else self._challenge.validate_python(document["state"])
 
     async def put_registration(self, team: str, challenge: str) -> None:
         """See `store.Board`."""
@@ -357,8 +366,12 @@ class MongoBoard:
 
     async def is_registered(self, team: str, challenge: str) -> bool:
         """See `store.Board`."""
+        id = _ledger_id(team, challenge)
+        return await self._registered.get(id, lambda: self._find_registration(id)) is not None
+
+    async def _find_registration(self, id: str) -> bool | None:
         with translated():
-            return await self._registrations.find_one({"_id": _ledger_id(team, challenge)}, {"_id": 1}) is not None
+            return True if await self._registrations.find_one({"_id": id}, {"_id": 1}) else None
 
 
 class MongoPreflights:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
 from services.scoring.score import Score, Terms
@@ -11,6 +12,7 @@ from shared.auth import Principal
 from shared.contracts.board import Role
 from shared.contracts.envelope import Event, Fact
 from shared.mongo import Aggregates, Collection, translated
+from shared.remembered import Remembered
 
 SOURCE = "/scoring"
 
@@ -116,6 +118,7 @@ class MongoTerms:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        self._found: Remembered[tuple[str, int], Terms] = Remembered(timedelta(hours=1), most=200)
 
     async def keep(self, terms: Terms) -> None:
         """Keep a version's terms; they never change."""
@@ -133,6 +136,9 @@ class MongoTerms:
 
     async def find(self, challenge: str, version: int) -> Terms | None:
         """The terms of a version, None if the announcement has not been read yet."""
+        return await self._found.get((challenge, version), lambda: self._find(challenge, version))
+
+    async def _find(self, challenge: str, version: int) -> Terms | None:
         with translated():
             found = await self._collection.find_one({"_id": f"{challenge}:{version}"})
         if found is None:
