@@ -84,10 +84,12 @@ def read_output(output: Path, name: str, *, limit: int) -> bytes | None:
         return None
     except OSError as error:
         raise HostileOutput(f"{name} cannot be opened: {error.strerror}") from error
+    # A folder cannot even be wrapped as a file, so this is asked of the bare handle.
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+        os.close(handle)
+        raise HostileOutput(f"{name} is not a plain file")
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-            raise HostileOutput(f"{name} is not a plain file")
         content = file.read(limit + 1)
     if len(content) > limit:
         raise HostileOutput(f"{name} is larger than {limit} bytes")
