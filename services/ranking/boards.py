@@ -7,6 +7,7 @@ so each process keeps the boards it uses and only reads what was folded elsewher
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,8 +23,31 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-_MOST_RACES = 100
 _MOST_UNWRITTEN = 64
+_LONGEST_RACE = 20.0
+
+
+class Race:
+    """Repeated turns at changing a board that others change too, with growing waits between them."""
+
+    def __init__(self, board: str) -> None:
+        self._board = board
+        self._over_at: float | None = None
+        self._wait = 0.001
+
+    async def lost(self) -> None:
+        """Wait before the next turn.
+
+        Raises:
+            TransientError: none of the turns of some seconds was the first.
+        """
+        now = asyncio.get_running_loop().time()
+        self._over_at = self._over_at or now + _LONGEST_RACE
+        if now > self._over_at:
+            raise TransientError(f"{self._board} is changed by too many at once")
+        # Whoever was faster may have been seen by the write and not yet by the reads, which are of what is safe.
+        await asyncio.sleep(random.uniform(self._wait / 2, self._wait))
+        self._wait = min(self._wait * 2, 0.05)
 
 
 @dataclass
@@ -54,7 +78,8 @@ class Boards:
             DependencyDown, TransientError: nothing, or everything, was stored; folding the fact again finds out.
         """
         async with self.held(challenge, phase) as live:
-            for _ in range(_MOST_RACES):
+            race = Race(live.head.id)
+            while True:
                 if len(live.unwritten) >= _MOST_UNWRITTEN:
                     await self._write(live)
                 step = live.head.fold(live.board, fact, live.unwritten.values())
@@ -66,8 +91,8 @@ class Boards:
                     live.unwritten[fact.submission] = step.plan.record
                     self._write_beside(live)
                     return True
+                await race.lost()
                 await self.catch_up(live)
-        raise TransientError(f"{challenge}/{phase} is folded by too many at once")
 
     async def read(self, challenge: str, phase: str) -> LiveBoard:
         """A board that had everything folded anywhere up to `fresh` ago; not to be changed, and not to be kept."""

@@ -16,13 +16,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from services.ranking.boards import Boards, load
+from services.ranking.boards import Boards, Race, load
 from services.ranking.commands import board_fact
 from services.ranking.leaderboard import Leaderboard
 from services.ranking.projection import Board, BoardFact, Record, canonical
 from services.ranking.store import Leaderboards
 from shared.contracts.envelope import Event
-from shared.failures import TransientError
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -32,7 +31,6 @@ TOPICS = ("intake.submissions", "scoring.scores")
 Replay = Callable[[str], AsyncIterator[Sequence[tuple[Event[Any], bool]]]]
 """Every event of a topic from its start to its present end, and whether it was acknowledged in the ordinary way."""
 
-_MOST_RACES = 100
 _WRITTEN_AT_ONCE = 500
 
 
@@ -103,7 +101,8 @@ async def _switch(
     noted: Leaderboard, read: Sequence[ReadFact], generation: str, *, boards: Boards, store: Leaderboards
 ) -> Comparison:
     """Make one board anew and switch its head to it."""
-    for _ in range(_MOST_RACES):
+    race = Race(noted.id)
+    while True:
         # Held, so that this process folds nothing meanwhile; another one may, and then the switch is refused.
         async with boards.held(noted.challenge, noted.phase) as live:
             head, records = await load(store, await store.head(noted.challenge, noted.phase))
@@ -115,7 +114,7 @@ async def _switch(
                 await store.discard(head)
                 return rebuilt.comparison
             await store.discard(target)
-    raise TransientError(f"{noted.id} is folded by too many at once")
+        await race.lost()
 
 
 def made_anew(noted: Leaderboard, head: Leaderboard, records: Iterable[Record], read: Iterable[ReadFact]) -> Rebuilt:

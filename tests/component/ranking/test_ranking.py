@@ -251,8 +251,6 @@ async def test_a_rebuild_under_load_says_nothing_and_loses_nothing(
         [board] = report["boards"]
         assert (board["found"], board["dropped"], board["altered"], board["same"]) == (0, 0, 0, True)
     assert await entries_said(world) == scores_in(said)
-    generations = {row["generation"] for row in (await all_documents(world))["entries"]}
-    assert generations == {f"{rebuilds[-1]['id']}.1"}, "entries of an older generation were left behind"
 
 
 async def rebuilt(http: httpx.AsyncClient, id: str, operator: dict[str, str]) -> dict[str, Any]:
