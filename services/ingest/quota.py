@@ -35,13 +35,14 @@ class QuotaLimit(StrEnum):
 
 
 class QuotaExhausted(Exception):
-    """No attempt is left; `returns_at` is when one comes back (None for the limit in all: never by waiting)."""
+    """No attempt is left `at` a moment; one comes back at `returns_at` (None for the limit in all: never by waiting)."""
 
-    def __init__(self, limit: QuotaLimit, allowed: int, day: str, returns_at: datetime | None) -> None:
+    def __init__(self, limit: QuotaLimit, allowed: int, day: str, *, at: datetime, returns_at: datetime | None) -> None:
         super().__init__(f"{limit}: {allowed} used up on {day}")
         self.limit = limit
         self.allowed = allowed
         self.day = day
+        self.at = at
         self.returns_at = returns_at
 
 
@@ -123,9 +124,9 @@ class Ledger:
             return self, held
         day = day_of(received_at)
         if self.used_total >= allowance.total:
-            raise QuotaExhausted(QuotaLimit.TOTAL, allowance.total, day, None)
+            raise QuotaExhausted(QuotaLimit.TOTAL, allowance.total, day, at=at, returns_at=None)
         if self.used_on(day) >= allowance.per_day:
-            raise QuotaExhausted(QuotaLimit.PER_DAY, allowance.per_day, day, end_of(day))
+            raise QuotaExhausted(QuotaLimit.PER_DAY, allowance.per_day, day, at=at, returns_at=end_of(day))
         entry = Entry(submission, fingerprint, day, EntryState.RESERVED, at)
         return self._with(key, entry), entry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -142,7 +142,7 @@ def _quota_exhausted(error: QuotaExhausted) -> Problem:
             **facts,
         )
     facts["quota_returns_at"] = rfc3339(error.returns_at)
-    wait = error.returns_at - datetime.now(UTC)
+    wait = error.returns_at - error.at
     return Problem(
         429,
         "quota_exhausted",
