@@ -13,10 +13,11 @@ from typing import Self
 import duckdb
 
 from jiebang.dataset import cell_sql
-from jiebang.dataset.building import Store, TableBuilder
+from jiebang.dataset.building import TableBuilder
 from jiebang.dataset.opening import FileKind, OpenedDataset
 from jiebang.dataset.planning import plan_tables
 from jiebang.dataset.sources import open_source
+from jiebang.dataset.store import Store
 from jiebang.dataset.tables import Column, ColumnType, Table
 from jiebang.declaration import Declaration
 

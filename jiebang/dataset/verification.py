@@ -1,0 +1,108 @@
+"""Proving guessed types right over all records, and finding the right ones where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import duckdb
+
+from jiebang.dataset.cell_sql import NUMERIC, conforming_types
+from jiebang.dataset.cells import Conforms
+from jiebang.dataset.inference import decide_type
+from jiebang.dataset.table_sql import Readings
+from jiebang.dataset.tables import ColumnType
+
+_GLANCED_ROWS = 20_000
+
+# All the types of a cell that conforms to one of these; a decimal may be an integer too, a timestamp a date.
+_IMPLIED = {
+    ColumnType.INTEGER: Conforms.INTEGER | Conforms.DECIMAL,
+    ColumnType.BOOLEAN: Conforms.BOOLEAN,
+    ColumnType.DATE: Conforms.DATE | Conforms.TIMESTAMP,
+}
+# A conforming cell like this is of no earlier type, so the earlier one has fewer cells and does not win the tie.
+_OF_NO_EARLIER_TYPE = {
+    ColumnType.DECIMAL: "contains(s{i}, '.')",
+    ColumnType.TIMESTAMP: "strlen(s{i}) > 10",
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is counted of one column: non-missing cells, conforming ones, those with a value, and possible types."""
+
+    cells: int
+    conforming: int
+    valued: int
+    maybe_typed: int
+    maybe_boolean: int
+
+
+def count_columns(connection: duckdb.DuckDBPyConnection, relation: str, readings: Readings) -> dict[int, Counts]:
+    """Count all columns in one scan."""
+    if not readings:
+        return {}
+    aggregates = []
+    for i, reading in readings.items():
+        if reading.type is ColumnType.TEXT:
+            typed = f"count(*) FILTER (WHERE s{i} >= '+' AND s{i} < ':')"
+            boolean = f"count(*) FILTER (WHERE strlen(s{i}) BETWEEN 4 AND 5)"
+            aggregates += [f"count(s{i})", "0", "0", typed, boolean]
+        else:
+            valued = f"count(x{i})" if reading.type in NUMERIC else "0"
+            aggregates += [f"count(s{i})", f"coalesce(sum(k{i}), 0)::BIGINT", valued, "0", "0"]
+    row = connection.execute(f"SELECT {', '.join(aggregates)} FROM {relation}").fetchall()[0]
+    return {i: Counts(*row[5 * place : 5 * place + 5]) for place, i in enumerate(readings)}
+
+
+def wrong_types(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    readings: Readings,
+    counts: dict[int, Counts],
+    inferred: Collection[int],
+) -> dict[int, ColumnType]:
+    """The right types of the inferred columns whose guess is wrong."""
+    glances = [i for i in inferred if readings[i].type in _OF_NO_EARLIER_TYPE and counts[i].cells]
+    apart = _told_apart(connection, relation, readings, glances)
+    wrong = {}
+    for i in inferred:
+        guess, count = readings[i].type, counts[i]
+        if guess is ColumnType.TEXT:
+            proven = 10 * count.maybe_typed < 9 * count.cells and 10 * count.maybe_boolean < 9 * count.cells
+            proven = proven or not count.cells
+        else:
+            proven = 0 < count.cells == count.conforming and (guess not in _OF_NO_EARLIER_TYPE or i in apart)
+        if not proven:
+            right = decide_type(_conforming_counts(connection, relation, i, guess))
+            if right is not guess:
+                wrong[i] = right
+    return wrong
+
+
+def _told_apart(
+    connection: duckdb.DuckDBPyConnection, relation: str, readings: Readings, glances: list[int]
+) -> set[int]:
+    """Which columns have, among the first records, a cell that no earlier type takes."""
+    if not glances:
+        return set()
+    tests = [
+        f"count(*) FILTER (WHERE k{i} = 1 AND {_OF_NO_EARLIER_TYPE[readings[i].type].format(i=i)})" for i in glances
+    ]
+    row = connection.execute(f"SELECT {', '.join(tests)} FROM (FROM {relation} LIMIT {_GLANCED_ROWS})").fetchall()[0]
+    return {i for i, found in zip(glances, row, strict=True) if found}
+
+
+def _conforming_counts(
+    connection: duckdb.DuckDBPyConnection, relation: str, i: int, guess: ColumnType
+) -> dict[int, int]:
+    """How many non-missing cells of a column conform to each set of types."""
+    types = conforming_types(f"s{i}")
+    known = _IMPLIED.get(guess)
+    if known is not None:  # those that conform to the guess are known without a look
+        types = f"CASE WHEN k{i} = 1 THEN {int(known)} ELSE {types} END"
+    rows = connection.execute(
+        f"SELECT {types} AS c, count(*) FROM {relation} WHERE s{i} IS NOT NULL GROUP BY c"
+    ).fetchall()
+    return dict(rows)
