@@ -35,7 +35,7 @@ class QuotaLimit(StrEnum):
 
 
 class QuotaExhausted(Exception):
-    """No attempt is left `at` a moment; one comes back at `returns_at` (None for the limit in all: never by waiting)."""
+    """No attempt is left `at` a moment; one comes back at `returns_at` (None, where waiting never helps)."""
 
     def __init__(self, limit: QuotaLimit, allowed: int, day: str, *, at: datetime, returns_at: datetime | None) -> None:
         super().__init__(f"{limit}: {allowed} used up on {day}")
