@@ -47,7 +47,9 @@ def plan(subject: Subject) -> Plan:
         sizes = Counter(n for _, n in rows)
     else:
         sized = Rows(f"SELECT n, count(*) AS classes FROM ({counted}) AS sizes GROUP BY n")
-        sizes = Counter({int(n or 0): int(k or 0) for n, k in (yield [sized]).rows(sized)})
+        sizes = Counter()
+        for n, alike in (yield [sized]).integers(sized):
+            sizes[n] = alike
     if labelled == 0:
         return MEASURE.result(subject, Status.FAILED if subject.closed else Status.NOT_APPLICABLE)
     strangers = labelled - sum(n * k for n, k in sizes.items())
@@ -59,7 +61,7 @@ def plan(subject: Subject) -> Plan:
     unseen = [name for name in classes if name not in dict(rows)] if len(rows) <= _NAMED else []
     evidence = [Evidence(column=column.name, note=f"no record of class {name[:40]}") for name in unseen[:_SHOWN]]
     evidence += [
-        Evidence(column=column.name, note=f"{n} records of class {name[:40]}")
+        Evidence(column=column.name, note=f"{n} record{'' if n == 1 else 's'} of class {name[:40]}")
         for name, n in rows[: _SHOWN - len(evidence)]
     ]
     return MeasureResult(
@@ -100,8 +102,8 @@ def advice(result: MeasureResult) -> str:
     """What to do about it."""
     if result.status is Status.FAILED:
         return "Hand in the declared label column, with its labels."
-    rarest = result.evidence[0].note if result.evidence else None
-    return f"Add records of the rare classes: there {'is' if rarest and rarest.startswith('no') else 'are'} {rarest}."
+    rarest = ", ".join(pointer.note or "" for pointer in result.evidence[:2])
+    return f"Add records of the rare classes ({rarest})."
 
 
 MEASURE = Measure("BAL-1", "label balance", plan, advice, unmet, declares="label", derived=True)

@@ -29,8 +29,8 @@ def plan(subject: Subject) -> Plan:
         # Records with a hole in the emptiest column are shown: one column is read for it, not all of them.
         emptiest = min(columns, key=lambda column: answers.integer(present_cells(column)))
         first = Rows(pointer_query(subject.table.relation, f"s{emptiest.index} IS NULL", 0, POINTERS))
-        rows = (yield [first]).rows(first)
-        evidence = [subject.pointer(int(f), int(r), emptiest.name, "missing") for _, f, r in rows]  # type: ignore[arg-type]
+        rows = (yield [first]).integers(first)
+        evidence = [subject.pointer(f, r, emptiest.name, "missing") for _, f, r in rows]
     return ratio(MEASURE.id, subject, num, records, evidence=evidence)
 
 

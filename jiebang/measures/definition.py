@@ -68,9 +68,11 @@ class Answers:
 
     def count(self, ask: Rows) -> int:
         """The integer of a query that gives one."""
-        value = self.rows(ask)[0][0]
-        assert isinstance(value, int)
-        return value
+        return self.integers(ask)[0][0]
+
+    def integers(self, ask: Rows) -> list[list[int]]:
+        """The rows of a query of integers; 0 where there is none (the sum of no rows)."""
+        return [[int(value or 0) for value in row] for row in self.rows(ask)]
 
     def rows(self, ask: Rows) -> list[Row]:
         """The rows of a query."""

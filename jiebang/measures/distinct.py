@@ -43,12 +43,12 @@ class DistinctRecords:
         records = self.subject.table.records
         if not self.asks:
             return min(records, 1)
-        (_, _, candidates), (_, distinct, _) = answers.rows(self.asks[0])[:2]
-        return records - int(candidates or 0) + int(distinct or 0)
+        (_, _, candidates), (_, distinct, _) = answers.integers(self.asks[0])[:2]
+        return records - candidates + distinct
 
     def evidence(self, answers: Answers) -> list[Evidence]:
         """The first records that have an equal one."""
         if not self.asks or self.count(answers) == self.subject.table.records:
             return []
-        rows = answers.rows(self.asks[0])[2:]
-        return [self.subject.pointer(int(f), int(r), note="has an equal record") for _, f, r in rows]  # type: ignore[arg-type]
+        rows = answers.integers(self.asks[0])[2:]
+        return [self.subject.pointer(f, r, note="has an equal record") for _, f, r in rows]

@@ -30,9 +30,9 @@ def plan(subject: Subject) -> Plan:
         f"(SELECT 1 AS tag, f, r FROM repeated WHERE f = last_f ORDER BY f, r LIMIT {POINTERS}) ORDER BY tag, f, r"
     )
     answers = yield [keyed, repeated]
-    (_, groups, rows), *pointers = answers.rows(repeated)
-    num = answers.count(keyed) - int(rows or 0) + int(groups or 0)
-    evidence = [subject.pointer(int(f), int(r), columns[0].name, "repeats a key") for _, f, r in pointers]  # type: ignore[arg-type]
+    (_, groups, rows), *pointers = answers.integers(repeated)
+    num = answers.count(keyed) - rows + groups
+    evidence = [subject.pointer(f, r, columns[0].name, "repeats a key") for _, f, r in pointers]
     return ratio(MEASURE.id, subject, num, subject.table.records, evidence=evidence)
 
 

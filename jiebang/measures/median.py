@@ -7,7 +7,7 @@ the distance between the bounds, and later rounds see only the few cells still b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jiebang.measures.definition import INT64_MAX, INT64_MIN, literal
 
@@ -35,12 +35,12 @@ class RankSearch:
         """The k of the next round's buckets."""
         return max(0, (self.high - self.low).bit_length() - BUCKET_BITS)
 
-    def keep(self, buckets: Iterable[tuple[int, int, int, int]]) -> None:
+    def keep(self, buckets: Iterable[Sequence[int]]) -> None:
         """Narrow the bounds to the bucket of the rank.
 
         `buckets` are those of one round, as (number, count, least, greatest), the latter two as distances from `low`.
         """
-        for _, count, least, greatest in sorted(buckets):
+        for _, count, least, greatest in sorted(buckets, key=lambda bucket: bucket[0]):
             if self.rank <= count:
                 self.low, self.high = self.low + least, self.low + greatest
                 return

@@ -125,10 +125,10 @@ def _search(columns: list[_Numbers], buckets: Callable[[_Numbers], str]) -> Step
             for start in range(0, len(open_ones), _BLOCK)
         ]
         answers = yield asks
-        counted: dict[int, list[tuple[int, int, int, int]]] = {numbers.index: [] for numbers in open_ones}
+        counted: dict[int, list[list[int]]] = {numbers.index: [] for numbers in open_ones}
         for ask in asks:
-            for column, *bucket in answers.rows(ask):
-                counted[column].append(tuple(bucket))  # type: ignore[index,arg-type]
+            for column, *bucket in answers.integers(ask):
+                counted[column].append(bucket)
         for numbers in open_ones:
             numbers.search.keep(counted[numbers.index])
 
@@ -144,9 +144,9 @@ def _evidence(subject: Subject, columns: list[_Numbers]) -> Generator[Sequence[A
     limit = POINTERS // len(shown)
     queries = [pointer_query(subject.table.relation, _extreme(n), tag, limit) for tag, n in enumerate(shown)]
     ask = Rows(f"{' UNION ALL '.join(queries)} ORDER BY tag, f, r")
-    rows = (yield [ask]).rows(ask)
+    rows = (yield [ask]).integers(ask)
     note = "far from the median of its column"
-    return [subject.pointer(int(f or 0), int(r or 0), shown[int(tag or 0)].name, note) for tag, f, r in rows]
+    return [subject.pointer(f, r, shown[tag].name, note) for tag, f, r in rows]
 
 
 def advice(result: MeasureResult) -> str:

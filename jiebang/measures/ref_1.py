@@ -49,10 +49,10 @@ def plan(subject: Subject) -> Plan:
     num = den
     evidence: list[Evidence] = []
     for ask, name in lost:
-        (_, _, rows), *pointers = answers.rows(ask)
-        num -= int(rows or 0)
+        (_, _, rows), *pointers = answers.integers(ask)
+        num -= rows
         shown = POINTERS // len(lost) or 1
-        evidence += [subject.pointer(int(f), int(r), name, "refers to nothing") for _, f, r in pointers[:shown]]  # type: ignore[arg-type]
+        evidence += [subject.pointer(f, r, name, "refers to nothing") for _, f, r in pointers[:shown]]
     return ratio(MEASURE.id, subject, num, den, evidence=evidence)
 
 

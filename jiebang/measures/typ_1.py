@@ -39,11 +39,11 @@ def plan(subject: Subject) -> Plan:
             " UNION ALL ".join(pointer_query(subject.table.relation, f"k{i} = 0", i, limit) for i in shown)
             + " ORDER BY tag, f, r"
         )
-        rows = (yield [ask]).rows(ask)
+        rows = (yield [ask]).integers(ask)
         for index in worst[:_COLUMNS_SHOWN]:
             column = shown[index]
             note = f"not {column.type}; {counts[index]} such cells in this column"
-            evidence += [subject.pointer(int(f), int(r), column.name, note) for tag, f, r in rows if tag == index]  # type: ignore[arg-type]
+            evidence += [subject.pointer(f, r, column.name, note) for tag, f, r in rows if tag == index]
     return ratio(MEASURE.id, subject, cells - sum(counts.values()), cells, evidence=evidence)
 
 
