@@ -214,7 +214,13 @@ async def ensure_topics(settings: Settings) -> None:
 
 
 def _new_topic(settings: Settings, name: str, partitions: int, retention_ms: int) -> NewTopic:
-    configs = {"retention.ms": str(retention_ms), "max.message.bytes": str(MAX_RECORD_BYTES)}
+    configs = {
+        "retention.ms": str(retention_ms),
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        # The broker refuses a record whose maker's clock is over an hour fast. Its own clock tells when records came;
+        # an event carries its own time.
+        "message.timestamp.type": "LogAppendTime",
+    }
     if settings.kafka_replication > 1:
         configs["min.insync.replicas"] = str(settings.kafka_replication // 2 + 1)
     return NewTopic(name, partitions, settings.kafka_replication, topic_configs=configs)
