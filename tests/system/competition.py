@@ -223,10 +223,14 @@ class Competition:
         board: dict[str, Any] = (await self.call("GET", f"/v1/leaderboards/{self.challenge}?limit=200")).json()
         return board
 
+    async def events(self) -> list[Event[Any]]:
+        """Every event about the challenge in Kafka, partition by partition in the order it lies there."""
+        return await _events(self.platform.kafka_bootstrap, self.challenge)
+
     async def check_promises(self, within: float = 120.0) -> Counter[str]:
         """L, D, O and C of every receipt, from the API and from what is in Kafka; how many ended how."""
         ends = await self.settled(within)
-        events = await _events(self.platform.kafka_bootstrap, self.challenge)
+        events = await self.events()
         by_subject: dict[str, list[Event[Any]]] = defaultdict(list)
         for event in events:
             if event.id not in {known.id for known in by_subject[event.subject]}:
