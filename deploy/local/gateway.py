@@ -60,6 +60,14 @@ def service_of(path: str) -> str | None:
     return ROUTES.get("/".join(segments[:3]))
 
 
+def described_by(path: str) -> tuple[str, str] | None:
+    """The service and its own path behind `/openapi/<service>.json` and `/asyncapi/<service>.json`, else None."""
+    match path.split("/"):
+        case ["", "openapi" | "asyncapi" as kind, name] if name.endswith(".json"):
+            return name.removesuffix(".json"), f"/{kind}.json"
+    return None
+
+
 class Gateway:
     """Forwards each request to the service its path belongs to."""
 
@@ -88,7 +96,8 @@ class Gateway:
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        backend = self._backends.get(service_of(path) or "")
+        service, target = described_by(path) or (service_of(path), request.raw_path)
+        backend = self._backends.get(service or "")
         if backend is None:
             return _problem(404, "unknown_route", "Nothing is served at this address", f"{path} belongs to no service.")
         expects = request.headers.get("Expect", "").lower() == "100-continue"
@@ -96,7 +105,7 @@ class Gateway:
         try:
             async with request.app[_SESSION].request(
                 request.method,
-                URL(f"http://{backend}{request.raw_path}", encoded=True),
+                URL(f"http://{backend}{target}", encoded=True),
                 headers=_request_headers(request),
                 data=body,
                 expect100=expects,

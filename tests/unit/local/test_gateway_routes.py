@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.gateway import service_of
+from deploy.local.gateway import described_by, service_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,13 @@ def test_a_prefix_belongs_to_one_service(path: str, service: str) -> None:
 )
 def test_everything_else_belongs_to_nobody(path: str) -> None:
     assert service_of(path) is None
+
+
+def test_each_service_is_described_at_the_one_origin() -> None:
+    assert described_by("/openapi/ingest.json") == ("ingest", "/openapi.json")
+    assert described_by("/asyncapi/board.json") == ("board", "/asyncapi.json")
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi/ingest", "/openapi/a/b.json", "/metrics/ingest.json", "/"])
+def test_nothing_else_is_a_description(path: str) -> None:
+    assert described_by(path) is None
