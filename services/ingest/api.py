@@ -57,7 +57,7 @@ def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping:
     @router.post("/submissions", status_code=201)
     async def submit(body: NewSubmission, team: Team, key: RequiredKey) -> Response:
         """Hand in a verified upload to a challenge; the answer holds a signed receipt."""
-        submission = await commands.receive_submission(
+        received = await commands.receive_submission(
             team=team.owner,
             challenge_id=body.challenge,
             upload_id=body.upload,
@@ -66,11 +66,11 @@ def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping:
             reader=team,
             intake=intake,
         )
-        ledger = await intake.ledgers.load(submission.team, submission.challenge)
+        submission = received.submission
         allowance = (await intake.board.challenge(submission.challenge)).allowance
         answer = submission_facts(submission) | {
             "receipt": receipt_of(submission, signer),
-            "quota": quota_view(ledger, allowance, await intake.submissions.now()),
+            "quota": quota_view(received.ledger, allowance, await intake.submissions.now()),
         }
         return JSONResponse(answer, 201, {"Location": f"/v1/submissions/{submission.id}"})
 

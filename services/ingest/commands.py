@@ -6,19 +6,21 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from services.ingest.intake import Intake
 from services.ingest.quota import KeyReused, Ledger
-from services.ingest.store import KeyTaken
+from services.ingest.store import KeyTaken, SubmissionChange
 from services.ingest.submission import Reason, Stage, Submission, SubmissionState
 from services.ingest.upload import Upload, UploadState
+from shared import metrics
 from shared.auth import Principal
-from shared.contracts.envelope import Event
+from shared.contracts.envelope import Event, Fact
 from shared.contracts.ranking import EntryRecorded
 from shared.contracts.scoring import ScoreCompleted, ScoreFailed
-from shared.failures import DependencyDown
+from shared.failures import DependencyDown, TransientError
 from shared.jobs import Job, Priority
 from shared.logs import get_logger
 
@@ -50,6 +52,14 @@ class DatasetTooLarge(Exception):
         self.received = received
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A submission that was handed in, and the team's ledger as it is now."""
+
+    submission: Submission
+    ledger: Ledger
+
+
 def request_key(owner: str, idempotency_key: str) -> str:
     """What an Idempotency-Key is stored as: it belongs to its owner, and its text is nobody's business."""
     return hashlib.sha256(f"{owner}\0{idempotency_key}".encode()).hexdigest()
@@ -69,7 +79,7 @@ async def receive_submission(
     idempotency_key: str,
     reader: Principal,
     intake: Intake,
-) -> Submission:
+) -> Received:
     """Make a submission of a verified upload: hold an attempt, store submission and event, consume the attempt.
 
     The same request again, after whatever came between, gives the same submission.
@@ -83,7 +93,7 @@ async def receive_submission(
     fingerprint = fingerprint_of({"challenge": challenge_id, "upload": upload_id, "note": note})
     existing = await intake.submissions.made_by(key)
     if existing is not None:
-        return _same_request(existing, fingerprint)
+        return await _received_before(existing, fingerprint, intake)
     challenge = await intake.board.challenge(challenge_id)
     if not await intake.board.is_registered(team, challenge_id):
         raise NotRegistered(challenge_id)
@@ -105,7 +115,8 @@ async def receive_submission(
             at=now,
         )[0]
 
-    entry = (await intake.ledgers.update(team, challenge_id, reserve)).entries[key]
+    held = await intake.ledgers.update(team, challenge_id, reserve)
+    entry = held.entries[key]
     submission, facts = Submission.receive(
         id=entry.submission,
         challenge=challenge_id,
@@ -129,31 +140,31 @@ async def receive_submission(
     except KeyTaken as taken:
         if taken.submission.id != submission.id:
             await intake.ledgers.update(team, challenge_id, lambda ledger: ledger.release(key, submission.id))
-        return _same_request(taken.submission, fingerprint)
-    await _follow_up(submission, intake)
-    return submission
+        return await _received_before(taken.submission, fingerprint, intake)
+    return Received(submission, await _follow_up(submission, held, intake))
 
 
-async def _follow_up(submission: Submission, intake: Intake) -> None:
+async def _follow_up(submission: Submission, held: Ledger, intake: Intake) -> Ledger:
     """Consume the attempt and queue the scan. The submission is stored: what fails here the sweeper makes good."""
-    done = await asyncio.gather(
+    committed, queued = await asyncio.gather(
         intake.ledgers.update(
             submission.team, submission.challenge, lambda ledger: ledger.commit(submission.key, submission.id)
         ),
         queue_scan(submission, intake),
         return_exceptions=True,
     )
-    for error in done:
-        if isinstance(error, DependencyDown):
-            log.warning("follow_up_postponed", submission=submission.id, error=str(error))
-        elif isinstance(error, BaseException):
-            raise error
+    for outcome in (committed, queued):
+        if isinstance(outcome, DependencyDown | TransientError):
+            log.warning("follow_up_postponed", submission=submission.id, error=str(outcome))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    return held if isinstance(committed, BaseException) else committed
 
 
-def _same_request(existing: Submission, fingerprint: str) -> Submission:
+async def _received_before(existing: Submission, fingerprint: str, intake: Intake) -> Received:
     if existing.fingerprint != fingerprint:
         raise KeyReused(existing.key)
-    return existing
+    return Received(existing, await intake.ledgers.load(existing.team, existing.challenge))
 
 
 async def verified_upload(id: str, reader: Principal, intake: Intake) -> Upload:
@@ -181,6 +192,22 @@ async def queue_scan(submission: Submission, intake: Intake, *, priority: Priori
     )
 
 
+async def _change(intake: Intake, id: str, change: SubmissionChange, cause: Event[Any] | None = None) -> Submission:
+    """Apply a pure change to a submission, and count it if that is its end."""
+    ends = False
+
+    def watched(submission: Submission, now: datetime) -> tuple[Submission, Sequence[Fact]]:
+        nonlocal ends
+        after, facts = change(submission, now)
+        ends = after.ended and not submission.ended
+        return after, facts
+
+    submission = await intake.submissions.update(id, watched, cause)
+    if ends:
+        metrics.SUBMISSIONS.labels(submission.state.value).inc()
+    return submission
+
+
 async def record_scan(
     id: str,
     *,
@@ -193,10 +220,11 @@ async def record_scan(
     """Record what the scan found, `began` ago: reasons reject the submission, none accept it."""
     deadlines = intake.settings.deadlines
     if reasons or dataset_digest is None:
-        return await intake.submissions.update(
-            id, lambda submission, now: submission.reject(reasons, began_at=now - began, at=now)
+        return await _change(
+            intake, id, lambda submission, now: submission.reject(reasons, began_at=now - began, at=now)
         )
-    return await intake.submissions.update(
+    return await _change(
+        intake,
         id,
         lambda submission, now: submission.accept(
             dataset_digest=dataset_digest,
@@ -210,7 +238,8 @@ async def record_scan(
 
 async def scan_failed(job: Job, intake: Intake) -> None:
     """Fail the submission whose scan failed for good; its attempt goes back to its day."""
-    await intake.submissions.update(
+    await _change(
+        intake,
         str(job.payload["submission"]),
         lambda submission, now: submission.fail(
             stage=Stage.SCAN,
@@ -242,7 +271,8 @@ async def answer_preflight(
 async def record_score(event: Event[ScoreCompleted], intake: Intake) -> None:
     """Note the score of a submission."""
     score = event.data
-    await intake.submissions.update(
+    await _change(
+        intake,
         score.submission,
         lambda submission, now: submission.record_score(
             total=score.total, grade=score.grade, deadlines=intake.settings.deadlines, at=now
@@ -254,7 +284,8 @@ async def record_score(event: Event[ScoreCompleted], intake: Intake) -> None:
 async def fail_score(event: Event[ScoreFailed], intake: Intake) -> None:
     """Fail the submission that could not be scored after all attempts; its attempt goes back to its day."""
     score = event.data
-    await intake.submissions.update(
+    await _change(
+        intake,
         score.submission,
         lambda submission, now: submission.fail(
             stage=Stage.SCORE,
@@ -270,7 +301,8 @@ async def fail_score(event: Event[ScoreFailed], intake: Intake) -> None:
 async def record_rank(event: Event[EntryRecorded], intake: Intake) -> None:
     """Note that the board has the score of a submission: it is ranked."""
     entry = event.data
-    await intake.submissions.update(
+    await _change(
+        intake,
         entry.submission,
         lambda submission, now: submission.record_rank(rank=entry.rank, total=entry.total, grade=entry.grade, at=now),
         cause=event,
@@ -285,7 +317,7 @@ async def cancel_submission(id: str, reader: Principal, intake: Intake) -> Submi
         TransitionRefused: its scan is over.
     """
     await intake.submissions.load(id, reader)
-    await intake.submissions.update(id, lambda submission, now: submission.cancel(now))
+    await _change(intake, id, lambda submission, now: submission.cancel(now))
     await intake.scans.withdraw(id)
     return await refund(id, intake)
 
@@ -317,7 +349,7 @@ async def refund(id: str, intake: Intake) -> Submission:
         )
 
     await intake.ledgers.update(submission.team, submission.challenge, give_back)
-    return await intake.submissions.update(id, lambda current, _now: (current.refunded(), ()))
+    return await _change(intake, id, lambda current, _now: (current.refunded(), ()))
 
 
 async def settle_reservation(team: str, challenge: str, key: str, submission_id: str, intake: Intake) -> None:
@@ -333,9 +365,7 @@ async def settle_reservation(team: str, challenge: str, key: str, submission_id:
 
 async def drive_again(id: str, intake: Intake) -> Submission:
     """Push what is past its deadline once more, ahead of others, or give up after all drives."""
-    submission = await intake.submissions.update(
-        id, lambda current, now: current.drive_again(intake.settings.deadlines, now)
-    )
+    submission = await _change(intake, id, lambda current, now: current.drive_again(intake.settings.deadlines, now))
     if submission.stage is Stage.SCAN:
         await push_scan(submission, intake)
     return await refund(id, intake) if submission.ended else submission
@@ -358,6 +388,4 @@ async def requeue(id: str, intake: Intake) -> Submission:
     if submission.stage is Stage.SCAN:
         await push_scan(submission, intake, attempts_anew=True)
         return submission
-    return await intake.submissions.update(
-        id, lambda current, now: current.tell_scoring_again(intake.settings.deadlines, now)
-    )
+    return await _change(intake, id, lambda current, now: current.tell_scoring_again(intake.settings.deadlines, now))

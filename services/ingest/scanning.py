@@ -20,6 +20,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _KIND_AS = {"json": "jsonl"}
 """Kinds of file that a challenge allows under the name of another: an array of records is as good as their lines."""
 
+_NO_DATA = ("", "other")
+
 
 class ScanCrashed(TransientError):
     """The scan's process ended without an answer: it may have been killed from outside, or have met a bug of ours."""
@@ -116,7 +118,8 @@ def _answer(result: Mapping[str, Any], formats: Sequence[str]) -> Verdict:
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise ScanCrashed("the answer has no digest")
     reasons = [reason for gate in _list(result.get("gates")) for reason in _gate_reasons(_mapping(gate))]
-    reasons += _kinds_refused(files, formats)
+    # What a gate refused is often not even listed, so that its kind would be a second and wrong reason.
+    reasons = reasons or _kinds_refused(files, formats)
     warnings = tuple(_text(warning) for warning in _list(result.get("warnings"))[:MOST_REASONS])
     return Verdict(digest, len(files), tuple(reasons[:MOST_REASONS]), warnings)
 
@@ -133,14 +136,20 @@ def _gate_reasons(gate: Mapping[str, Any]) -> list[Reason]:
 
 
 def _kinds_refused(files: Sequence[Mapping[str, Any]], formats: Sequence[str]) -> list[Reason]:
-    """The data files whose kind the challenge does not allow; other files are no data and no matter."""
+    """What is against the kinds of the files: none holds data, or one holds data of a kind not allowed here.
+
+    Files that hold no data, such as a description, are no matter beside some that do.
+    """
     if not formats:
         return []
+    allowed = ", ".join(formats)
+    kinds = [_text(file.get("kind")) for file in files]
+    if all(kind in _NO_DATA for kind in kinds):
+        sentence = f"No file holds data. This challenge takes {allowed}."
+        return [Reason(code="not_a_dataset", sentence=sentence, gate="G3")]
     refused = []
-    for file in files:
-        kind = _text(file.get("kind"))
-        if kind not in ("", "other") and _KIND_AS.get(kind, kind) not in formats and kind not in formats:
-            allowed = ", ".join(formats)
+    for file, kind in zip(files, kinds, strict=True):
+        if kind not in _NO_DATA and _KIND_AS.get(kind, kind) not in formats and kind not in formats:
             refused.append(
                 Reason(
                     code="format_not_allowed",

@@ -14,7 +14,7 @@ from typing import Protocol
 from services.ingest.challenge import Challenge
 from services.ingest.pace import Pace
 from services.ingest.quota import Entry, Ledger
-from services.ingest.submission import Reason, Stage, Submission
+from services.ingest.submission import Reason, Stage, Submission, SubmissionState
 from services.ingest.upload import Part, Upload
 from shared.auth import Principal
 from shared.contracts.board import Role
@@ -151,6 +151,10 @@ class Submissions(Protocol):
 
     async def pace(self, stage: Stage) -> Pace:
         """How fast a stage has been going lately."""
+        ...
+
+    async def oldest(self, state: SubmissionState) -> timedelta | None:
+        """How long ago the oldest submission in a waiting state was received; None when there is none."""
         ...
 
     async def uses(self, upload: str) -> bool:

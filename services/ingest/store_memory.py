@@ -170,6 +170,11 @@ class MemorySubmissions:
         """See `store.Submissions`."""
         return Pace.of(stage, list(self.submissions.values()))
 
+    async def oldest(self, state: SubmissionState) -> timedelta | None:
+        """See `store.Submissions`."""
+        received = [found.received_at for found in self.submissions.values() if found.state is state]
+        return self.clock.now() - min(received) if received else None
+
     async def uses(self, upload: str) -> bool:
         """See `store.Submissions`."""
         return any(submission.upload == upload for submission in self.submissions.values())

@@ -273,6 +273,13 @@ class MongoSubmissions:
         recent = {"state.timeline.state": {"$in": ends}}
         return Pace.of(stage, await self._submissions.query(recent, sort=[("_id", DESCENDING)], limit=SAMPLE))
 
+    async def oldest(self, state: SubmissionState) -> timedelta | None:
+        """See `store.Submissions`."""
+        found = await self._submissions.query(
+            {"state.state": state.value}, sort=[("state.received_at", ASCENDING)], limit=1
+        )
+        return await self._moments.now() - found[0].received_at if found else None
+
     async def uses(self, upload: str) -> bool:
         """See `store.Submissions`."""
         with translated():

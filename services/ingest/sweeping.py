@@ -13,7 +13,9 @@ from services.ingest import commands, verifying
 from services.ingest.intake import Intake
 from services.ingest.receiving import pieces_of
 from services.ingest.store import Missing
+from services.ingest.submission import WAITING
 from services.ingest.upload import UploadState
+from shared import metrics
 from shared.jobs import Job
 from shared.logs import get_logger
 from shared.objects import ObjectInfo
@@ -44,6 +46,7 @@ class Sweeping:
             Sweep("overdue_submissions", often, self.drive_overdue),
             Sweep("owed_refunds", often, self.pay_refunds),
             Sweep("held_attempts", often, self.settle_reservations),
+            Sweep("queue_length", often, self.measure),
             Sweep("expired_uploads", seldom, self.expire_uploads),
             Sweep("ended_uploads", seldom, self.collect_ended),
             Sweep("orphan_pieces", seldom, self.collect_orphans),
@@ -105,6 +108,14 @@ class Sweeping:
                 await commands.settle_reservation(team, challenge, key, entry.submission, self.intake)
                 settled += 1
         return settled
+
+    async def measure(self) -> None:
+        """Export how long the queues are and how old the oldest waiting submission of each state is."""
+        await self.intake.scans.counts()
+        await self.intake.verifications.counts()
+        for state in WAITING:
+            age = await self.intake.submissions.oldest(state)
+            metrics.OLDEST_AGE.labels(state.value).set(age.total_seconds() if age is not None else 0)
 
     async def expire_uploads(self) -> int:
         """End uploads that got no byte for their lifetime and became no submission."""

@@ -273,13 +273,13 @@ class Stage:
         return Team(id, await self.client(Role.TEAM, id))
 
     async def events(self, submission: str) -> list[str]:
-        """The types of the published events of a submission, in order."""
-        return [
-            event.type
-            async for events in replay(self.settings, "intake.submissions")
-            for event in events
-            if event.subject == submission
-        ]
+        """The types of the published events of a submission, in order; one that was published twice counts once."""
+        types: dict[str, str] = {}
+        async for events in replay(self.settings, "intake.submissions"):
+            for event in events:
+                if event.subject == submission:
+                    types.setdefault(event.id, event.type)
+        return list(types.values())
 
     async def until_events(self, submission: str, *types: str) -> None:
         """Wait until exactly these events of a submission are published."""

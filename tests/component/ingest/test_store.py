@@ -284,6 +284,15 @@ async def test_the_position_counts_older_submissions_of_the_same_stage(stores: S
     assert await stores.submissions.ahead_of(made[3]) == 2
 
 
+async def test_the_age_of_the_oldest_in_a_state_is_known(stores: Stores) -> None:
+    assert await stores.submissions.oldest(SubmissionState.RECEIVED) is None
+    await stores.submissions.add(*submission(received_at=NOW - AGES))
+    await stores.submissions.add(*submission())
+    age = await stores.submissions.oldest(SubmissionState.RECEIVED)
+    assert age is not None
+    assert AGES <= age < AGES + timedelta(minutes=10)
+
+
 async def test_the_pace_of_a_stage_is_that_of_those_who_left_it(stores: Stores) -> None:
     for minutes in (1, 2, 9):
         one, facts = submission()

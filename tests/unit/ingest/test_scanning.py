@@ -36,7 +36,7 @@ def test_nothing_against_it_is_accepted() -> None:
 
 def test_a_failed_gate_gives_its_reasons() -> None:
     failed = {"id": "G3", "status": "failed", "reasons": [{"code": "pickle", "sentence": "No.", "path": "a.pkl"}]}
-    verdict = verdict_of(answer(gates=[failed]), ALL)
+    verdict = verdict_of(answer(gates=[failed]), ("parquet",))
     assert not verdict.passed
     (reason,) = verdict.reasons
     assert (reason.code, reason.sentence, reason.gate, reason.path) == ("pickle", "No.", "G3", "a.pkl")
@@ -55,7 +55,9 @@ def test_a_gate_that_did_not_pass_is_against_it_even_without_a_reason(status: st
         (["json"], ("jsonl",), []),
         (["json"], ("json",), []),
         (["json"], ("csv",), ["format_not_allowed"]),
-        (["other"], ("csv",), []),
+        (["other"], ("csv",), ["not_a_dataset"]),
+        ([], ("csv",), ["not_a_dataset"]),
+        (["other"], (), []),
         (["csv"], (), []),
     ],
 )
