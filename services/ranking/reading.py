@@ -19,9 +19,9 @@ from shared.clock import Clock
 from shared.contracts.envelope import rfc3339
 from shared.http import cursor_of, etag_of, json_bytes, place_of
 from shared.problems import Problem
+from shared.remembered import Remembered
 
 _PAST_BOARDS = 8
-_CHALLENGES = 1024
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -88,21 +88,14 @@ class Reading:
         self._boards = boards
         self._challenges = challenges
         self._clock = clock
-        self._fresh = fresh
-        self._known: Recent[str, tuple[Challenge, datetime]] = Recent(_CHALLENGES)
+        self._known: Remembered[str, Challenge] = Remembered(fresh, most=1024)
         self._pages: Recent[tuple[Any, ...], Page] = Recent(pages)
         self._past: Recent[tuple[Any, ...], Board] = Recent(_PAST_BOARDS)
         self._rewinding = asyncio.Lock()
 
     async def challenge(self, id: str) -> Challenge | None:
         """A challenge as it was known up to `fresh` ago."""
-        now = self._clock.now()
-        known = self._known.get(id)
-        # A clock that was put back must not make what is known look fresh for as long as that.
-        if known is not None and timedelta() <= now - known[1] < self._fresh:
-            return known[0]
-        found = await self._challenges.find(id)
-        return None if found is None else self._known.keep(id, (found, now))[0]
+        return await self._known.get(id, lambda: self._challenges.find(id))
 
     async def view(self, challenge: Challenge, phase: Phase, at: datetime | None = None) -> View:
         """The board as it stands, or as it was at a moment.

@@ -68,7 +68,7 @@ async def score(
         DependencyDown: nothing was recorded.
     """
     assignment = assignment_of(lease.payload)
-    if await scores.find(assignment.id) is not None:
+    if lease.attempt > 1 and await scores.find(assignment.id) is not None:
         return  # recorded by a worker that died before it could say so
     terms = await all_terms.find(assignment.challenge, assignment.challenge_version)
     if terms is None:

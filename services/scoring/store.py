@@ -14,8 +14,6 @@ from shared.contracts.envelope import Event, Fact
 from shared.mongo import Aggregates, Collection, translated
 from shared.remembered import Remembered
 
-SOURCE = "/scoring"
-
 
 class Scores(Protocol):
     """The scores, one per submission and rubric."""

@@ -177,6 +177,23 @@ async def test_a_worker_killed_in_the_middle_of_a_measuring_is_replaced(world: W
     assert list(leftovers.iterdir()) == [], "the dead worker's files were left behind"
 
 
+async def test_a_worker_frozen_past_its_lease_comes_too_late(world: World, tmp_path: Path) -> None:
+    content = slow_csv()
+    await world.publish_challenge()
+    await world.hand_in("upl_1", content)
+    async with scoring(world, tmp_path), worker(world, tmp_path) as first:
+        await world.say(accepted("sub_1", digest_of(content, tmp_path)))
+        await sandboxed_child(first)
+        first.process.freeze()
+        try:
+            async with worker(world, tmp_path):
+                await world.hears("scoring.scores", ScoreCompleted)
+        finally:
+            first.process.thaw()
+        await eventually(lambda: "lease_lost" in first.log(), what="the frozen worker to learn that it is too late")
+    assert len(await world.heard("scoring.scores", ScoreCompleted, ScoreFailed)) == 1
+
+
 @pytest.mark.parametrize("moment", ["before_recording", "after_recording"])
 async def test_a_worker_killed_around_the_recording_leaves_one_score(world: World, tmp_path: Path, moment: str) -> None:
     await world.publish_challenge()
