@@ -82,7 +82,11 @@ def open_csv(file: DataFile, encoding: Encoding) -> CsvFile:
         if header:
             return CsvFile(file, encoding, header)
         if len(text) > MAX_RECORD_BYTES:
-            return CsvFile(file, encoding, None, f"the header is longer than {MAX_RECORD_BYTES >> 20} MiB")
+            # A quote that never closes may only have hidden where the header ends.
+            header = find_header(text, final=True)
+            if header is None or header.end == len(text):
+                return CsvFile(file, encoding, None, f"the header is longer than {MAX_RECORD_BYTES >> 20} MiB")
+            return CsvFile(file, encoding, header)
     return CsvFile(file, encoding, find_header(text, final=True))
 
 

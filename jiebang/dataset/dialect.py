@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jiebang.declaration import TRIMMED
@@ -62,30 +62,33 @@ def find_header(text: bytes, *, final: bool) -> Header | None:
             return None
         blank_lines.append((at, line_end))
         at = end.end()
-    counted = _count_delimiters(text, at, final=final)
-    if counted is None:
+    counts = _count_delimiters(text, at, final=final)
+    if counts is None:
         return None
-    counts, record_end = counted
     delimiter = max(DELIMITERS, key=lambda candidate: counts[candidate])
     if not counts[delimiter]:
         delimiter = b""
     for start, line_end in blank_lines:
         if delimiter and delimiter in text[start:line_end]:  # only now a line of tabs turns out to be a record
-            at, record_end = start, line_end
+            at = start
             break
+    record = _record(text, at, delimiter, final=final)
+    if record is None:
+        return None
+    fields, end_of_record = record
     # A header is read as well as it can be: names with a wrong byte are still names.
-    names = [field.decode("utf-8", "replace").strip(TRIMMED) for field in _fields(text[at:record_end], delimiter)]
-    return Header(delimiter, column_names(names), record_end)
+    names = column_names(field.decode("utf-8", "replace").strip(TRIMMED) for field in fields)
+    return Header(delimiter, names, end_of_record)
 
 
-def _count_delimiters(text: bytes, at: int, *, final: bool) -> tuple[dict[bytes, int], int] | None:
-    """How often each delimiter occurs outside quotes in the record at `at`, and where the record ends."""
+def _count_delimiters(text: bytes, at: int, *, final: bool) -> dict[bytes, int] | None:
+    """How often each delimiter occurs outside quotes in the record at `at`; None if its end is not there yet."""
     counts = dict.fromkeys(DELIMITERS, 0)
     field_start = at
     while True:
         found = _OUTSIDE.search(text, at)
         if found is None:
-            return (counts, len(text)) if final else None
+            return counts if final else None
         at = found.end()
         char = found.group()
         if char == b'"':
@@ -93,13 +96,13 @@ def _count_delimiters(text: bytes, at: int, *, final: bool) -> tuple[dict[bytes,
                 continue  # a quote inside a field is literal
             closing = closing_quote(text, at)
             if closing is None or (closing + 1 == len(text) and not final):
-                return (counts, len(text)) if final else None
+                return counts if final else None
             at = closing + 1
         elif char in counts:
             counts[char] += 1
             field_start = at
         else:
-            return counts, found.start()
+            return counts
 
 
 def closing_quote(text: bytes, at: int, end: int | None = None) -> int | None:
@@ -113,19 +116,24 @@ def closing_quote(text: bytes, at: int, end: int | None = None) -> int | None:
         at = quote + 2
 
 
-def _fields(record: bytes, delimiter: bytes) -> Sequence[bytes]:
+def _record(text: bytes, at: int, delimiter: bytes, *, final: bool) -> tuple[list[bytes], int] | None:
+    """The fields of the record at `at` and where its line ends; None if that is not there yet."""
+    separator = re.compile(rb"[\r\n" + re.escape(delimiter) + rb"]")
     fields = []
-    at = 0
     while True:
         value = b""
-        if record[at : at + 1] == b'"':
-            closing = closing_quote(record, at + 1)
-            closing = len(record) if closing is None else closing
-            value = record[at + 1 : closing].replace(b'""', b'"')
+        if text[at : at + 1] == b'"':
+            closing = closing_quote(text, at + 1)
+            if not final and (closing is None or closing + 1 == len(text)):
+                return None
+            closing = len(text) if closing is None else closing
+            value = text[at + 1 : closing].replace(b'""', b'"')
             at = closing + 1
-        end = record.find(delimiter, at) if delimiter else len(record)
-        end = len(record) if end < 0 else end
-        fields.append(value + record[at:end])
-        if end >= len(record):
-            return fields
-        at = end + 1
+        found = separator.search(text, at)
+        if found is None and not final:
+            return None
+        end = found.start() if found else len(text)
+        fields.append(value + text[at:end])
+        if found is None or found.group() != delimiter:
+            return fields, end
+        at = found.end()

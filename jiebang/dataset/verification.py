@@ -14,6 +14,7 @@ from jiebang.dataset.table_sql import Readings
 from jiebang.dataset.tables import ColumnType
 
 _GLANCED_ROWS = 20_000
+_COLUMNS_A_SCAN = 100
 
 # All the types of a cell that conforms to one of these; a decimal may be an integer too, a timestamp a date.
 _IMPLIED = {
@@ -40,20 +41,25 @@ class Counts:
 
 
 def count_columns(connection: duckdb.DuckDBPyConnection, relation: str, readings: Readings) -> dict[int, Counts]:
-    """Count all columns in one scan."""
-    if not readings:
-        return {}
-    aggregates = []
-    for i, reading in readings.items():
-        if reading.type is ColumnType.TEXT:
-            typed = f"count(*) FILTER (WHERE s{i} >= '+' AND s{i} < ':')"
-            boolean = f"count(*) FILTER (WHERE strlen(s{i}) BETWEEN 4 AND 5)"
-            aggregates += [f"count(s{i})", "0", "0", typed, boolean]
-        else:
-            valued = f"count(x{i})" if reading.type in NUMERIC else "0"
-            aggregates += [f"count(s{i})", f"coalesce(sum(k{i}), 0)::BIGINT", valued, "0", "0"]
-    row = connection.execute(f"SELECT {', '.join(aggregates)} FROM {relation}").fetchall()[0]
-    return {i: Counts(*row[5 * place : 5 * place + 5]) for place, i in enumerate(readings)}
+    """Count all columns, as many in one scan as are planned quickly."""
+    counts: dict[int, Counts] = {}
+    indexes = list(readings)
+    for start in range(0, len(indexes), _COLUMNS_A_SCAN):
+        block = indexes[start : start + _COLUMNS_A_SCAN]
+        aggregates = [aggregate for i in block for aggregate in _aggregates(i, readings[i].type)]
+        row = connection.execute(f"SELECT {', '.join(aggregates)} FROM {relation}").fetchall()[0]
+        counts |= {i: Counts(*row[5 * place : 5 * place + 5]) for place, i in enumerate(block)}
+    return counts
+
+
+def _aggregates(i: int, column_type: ColumnType) -> tuple[str, ...]:
+    # Not FILTER, which costs several times as much when there are many.
+    if column_type is ColumnType.TEXT:
+        typed = f"count(CASE WHEN s{i} >= '+' AND s{i} < ':' THEN 1 END)"
+        boolean = f"count(CASE WHEN strlen(s{i}) BETWEEN 4 AND 5 THEN 1 END)"
+        return (f"count(s{i})", "0", "0", typed, boolean)
+    valued = f"count(x{i})" if column_type in NUMERIC else "0"
+    return (f"count(s{i})", f"coalesce(sum(k{i}), 0)::BIGINT", valued, "0", "0")
 
 
 def wrong_types(
