@@ -185,6 +185,20 @@ async def test_a_challenge_is_asked_for_again_only_when_what_is_known_is_old() -
     assert closed.closed == {"preliminary"}
 
 
+async def test_a_clock_that_is_put_back_does_not_keep_what_is_known_fresh() -> None:
+    stage, passed = Stage(), 0.0
+    stage.reading = Reading(stage.boards, stage.challenges, stage.clock, pages=1, fresh=timedelta(seconds=1))
+    stage.reading._known._seconds = lambda: passed
+    await stage.challenges.keep(CHALLENGE)
+    await stage.reading.challenge("chl_1")
+    await stage.challenges.close("chl_1", "preliminary")
+    stage.clock.advance(timedelta(hours=-1))
+    passed = 1.0
+    known = await stage.reading.challenge("chl_1")
+    assert known is not None
+    assert known.closed == {"preliminary"}
+
+
 def test_only_the_values_used_last_are_kept() -> None:
     recent: Recent[str, int] = Recent(2)
     for number, name in enumerate("abc"):
