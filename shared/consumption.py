@@ -25,7 +25,7 @@ Handler = Callable[["Event[Any]"], Coroutine[Any, Any, None]]
 
 # Offsets of finished records are committed together this often. A commit of each one costs more than handling it;
 # a crash in between only means that the records of this moment are read again, and dropped.
-COMMIT_EVERY = 0.1
+COMMIT_EVERY = 0.5
 # A handler that is still at work after this long will be expelled by the broker.
 LONGEST_HANDLING = timedelta(minutes=4).total_seconds()
 

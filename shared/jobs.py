@@ -116,13 +116,18 @@ class Jobs:
     async def prepare(self) -> None:
         """Create the indexes."""
         with translated():
-            await self._jobs.create_index([("state", 1), ("priority", 1), ("turn", 1), ("queued_at", 1)])
-            await self._jobs.create_index([("state", 1), ("lease_until", 1)])
-            await self._jobs.create_index([("state", 1), ("queued_at", 1)])
-            await self._jobs.create_index([("team", 1), ("state", 1)])
-            await self._jobs.create_index([("state", 1), ("finished_at", -1)])
+            # Each index holds only the jobs of one state: a job that changes its state touches two of them, not all.
+            await self._index([("priority", 1), ("turn", 1), ("queued_at", 1)], {"state": JobState.QUEUED.value})
+            await self._index([("lease_until", 1)], {"state": JobState.LEASED.value})
+            await self._index([("finished_at", -1)], {"state": JobState.DONE.value})
+            await self._index([("_id", 1), ("state", 1)], {"state": JobState.FAILED.value})
+            await self._index([("queued_at", 1)], {"unfinished": True})
+            await self._index([("team", 1)], {"unfinished": True})
             await self._jobs.create_index("unreported", sparse=True)
             await self._workers.create_index("seen_at", expireAfterSeconds=3600)
+
+    async def _index(self, keys: list[tuple[str, int]], only: Document) -> None:
+        await self._jobs.create_index(keys, partialFilterExpression=only)
 
     # --- queueing
 
@@ -134,9 +139,9 @@ class Jobs:
         Its turn is the number of jobs that the team has unfinished: who hands in a hundred waits for the second one
         until everybody's first is done.
         """
-        unfinished = {"team": team, "state": {"$in": [JobState.QUEUED.value, JobState.LEASED.value]}}
         document: Document = {
             "state": JobState.QUEUED.value,
+            "unfinished": True,
             "payload": dict(payload),
             "team": team,
             "priority": int(priority),
@@ -146,7 +151,7 @@ class Jobs:
         insert = {"$setOnInsert": document, "$currentDate": {"queued_at": True, "not_before": True}}
         try:
             with translated():
-                document["turn"] = await self._jobs.count_documents(unfinished) if team else 0
+                document["turn"] = await self._jobs.count_documents({"team": team, "unfinished": True}) if team else 0
                 await self._jobs.update_one({"_id": id, "state": {"$exists": False}}, insert, upsert=True)
         except DuplicateId:
             metrics.DUPLICATES.labels(self.queue_name).inc()
@@ -159,7 +164,9 @@ class Jobs:
         A leased job is being worked on: its lease decides. With `attempts_anew` a failed job starts counting again.
         """
         states = [JobState.QUEUED.value, JobState.FAILED.value] if attempts_anew else [JobState.QUEUED.value]
-        queued: Document = {"state": JobState.QUEUED.value, "priority": int(priority), "not_before": "$$NOW"}
+        queued: Document = {
+            "state": JobState.QUEUED.value, "unfinished": True, "priority": int(priority), "not_before": "$$NOW",
+        }  # fmt: skip
         if attempts_anew:
             queued["spared"] = "$attempt"
         with translated():
@@ -224,7 +231,7 @@ class Jobs:
             LeaseLost: it has passed on.
         """
         done = {"state": JobState.DONE.value, "finished_at": "$$NOW"}
-        await self._guarded(lease, [{"$set": done}, {"$unset": ["lease_until", "error"]}])
+        await self._guarded(lease, [{"$set": done}, {"$unset": ["lease_until", "error", "unfinished"]}])
 
     async def release(self, lease: Lease, error: str, *, final: bool = False) -> JobState:
         """Give the job back after a failed attempt: queued after a wait, or failed after the last; which of them.
@@ -241,7 +248,7 @@ class Jobs:
         }
         if over:
             change |= {"unreported": True, "finished_at": "$$NOW"}
-        await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until"]}])
+        await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until", *(["unfinished"] if over else [])]}])
         return JobState.FAILED if over else JobState.QUEUED
 
     async def put_back(self, lease: Lease) -> None:
@@ -278,6 +285,7 @@ class Jobs:
                 "$set": {
                     "state": {"$cond": [last, JobState.FAILED.value, JobState.QUEUED.value]},
                     "unreported": {"$cond": [last, True, "$$REMOVE"]},
+                    "unfinished": {"$cond": [last, "$$REMOVE", True]},
                     "finished_at": {"$cond": [last, "$$NOW", "$$REMOVE"]},
                     "not_before": "$$NOW",
                     "error": "the worker did not answer for the length of its lease",
@@ -322,14 +330,12 @@ class Jobs:
 
     async def position(self, id: str) -> int | None:
         """How many unfinished jobs are older than this one, or None if it is not waiting or worked on."""
-        unfinished = [JobState.QUEUED.value, JobState.LEASED.value]
         with translated():
-            job = await self._jobs.find_one({"_id": id, "state": {"$in": unfinished}}, {"queued_at": 1})
+            job = await self._jobs.find_one({"_id": id, "unfinished": True}, {"queued_at": 1})
             if job is None:
                 return None
-            count: int = await self._jobs.count_documents(
-                {"state": {"$in": unfinished}, "queued_at": {"$lt": job["queued_at"]}}
-            )
+            older: Document = {"unfinished": True, "queued_at": {"$lt": job["queued_at"]}}
+            count: int = await self._jobs.count_documents(older)
         return count
 
     async def estimate(self, position: int) -> timedelta | None:
@@ -353,20 +359,22 @@ class Jobs:
 
     async def counts(self) -> Counts:
         """How many jobs there are by state, and the age of the oldest queued one; exported as metrics too."""
-        numbers: dict[str, int] = {}
         with translated():
-            async for row in self._jobs.aggregate([{"$group": {"_id": "$state", "n": {"$sum": 1}}}]):
-                numbers[row["_id"]] = row["n"]
-            oldest = None
+            queued, leased, failed = [
+                await self._jobs.count_documents({"state": state.value})
+                for state in (JobState.QUEUED, JobState.LEASED, JobState.FAILED)
+            ]
+            done = max(0, await self._jobs.estimated_document_count() - queued - leased - failed)
+            oldest = 0.0
             ages: list[Document] = [
-                {"$match": {"state": JobState.QUEUED.value}},
+                {"$match": {"state": JobState.QUEUED.value, "unfinished": True}},
                 {"$sort": {"queued_at": 1}},
                 {"$limit": 1},
                 {"$project": {"age": {"$subtract": ["$$NOW", "$queued_at"]}}},
             ]
             async for row in self._jobs.aggregate(ages):
                 oldest = row["age"] / 1000
-        counts = Counts(**numbers, oldest_queued_seconds=oldest or 0.0)
+        counts = Counts(queued, leased, done, failed, oldest_queued_seconds=oldest)
         for state in JobState:
             metrics.JOBS.labels(self.queue_name, state.value).set(getattr(counts, state.value))
         metrics.JOB_OLDEST_AGE.labels(self.queue_name).set(counts.oldest_queued_seconds)
