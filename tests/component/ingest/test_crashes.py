@@ -106,7 +106,7 @@ async def test_an_attempt_held_by_a_request_that_died_is_let_go(api_alone: Stage
     challenge = await stage.challenge(per_day=1)
     team = await stage.team(challenge)
     upload = await team.upload()
-    async with stage.blocked("insert", "submissions"):
+    async with stage.blocked("update", "submissions"):
         asking = asyncio.create_task(team.submit(challenge, upload, key="k"))
         await eventually(lambda: _reserved(stage, team), what="the attempt being held")
         await stage.kill_api()
