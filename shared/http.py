@@ -6,10 +6,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, Header, Query, Request, Response
+from pydantic import AfterValidator, AwareDatetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import metrics, tracing
@@ -22,6 +24,17 @@ MOST_LISTED = 200
 
 Limit = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many to list.")]
 After = Annotated[str | None, Query(max_length=512, description="The `next` of the page before.")]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("in UTC this moment is outside the years 1 to 9999") from error
+
+
+GivenMoment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment that a caller gives, in UTC: one that only its offset keeps inside the calendar is refused."""
 
 
 # --- conditional reads
@@ -70,6 +83,7 @@ def place_of(cursor: str) -> tuple[str | int, ...]:
     """
     try:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        json_bytes(place)  # half a character is text to JSON, and fails wherever it is looked for
     except ValueError:
         place = None
     if not isinstance(place, list) or not all(isinstance(part, str | int) for part in place):

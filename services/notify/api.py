@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.notify import commands
 from services.notify.delivery import Delivery, DeliveryState
@@ -17,7 +17,7 @@ from services.notify.store import Store
 from services.notify.subscription import OUTCOME_TYPES, SECRET_BYTES, Filters, Subscription
 from shared.auth import Principal, require
 from shared.contracts.board import Role
-from shared.http import After, Limit, conditional, cursor_of, id_after, json_bytes, link_next
+from shared.http import After, GivenMoment, Limit, conditional, cursor_of, id_after, json_bytes, link_next
 from shared.ids import Ids
 from shared.problems import not_found
 from shared.repeats import Planned, Repeats
@@ -77,9 +77,9 @@ class WantedReplay(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     delivery: Annotated[str, Field(max_length=64)] | None = None
-    failed_since: AwareDatetime | None = None
-    since: Annotated[AwareDatetime | None, Field(alias="from")] = None
-    until: Annotated[AwareDatetime | None, Field(alias="to")] = None
+    failed_since: GivenMoment | None = None
+    since: Annotated[GivenMoment | None, Field(alias="from")] = None
+    until: Annotated[GivenMoment | None, Field(alias="to")] = None
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:

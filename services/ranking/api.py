@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime
 
 from services.ranking.challenge import Challenge, Phase
 from services.ranking.reading import Page, Reading, View
@@ -15,13 +14,13 @@ from services.ranking.rebuilds import Rebuilds
 from shared.auth import Principal, maybe_principal, require
 from shared.clock import Clock
 from shared.contracts.board import Role
-from shared.http import After, Limit, conditional
+from shared.http import After, GivenMoment, Limit, conditional
 from shared.problems import Problem, not_found
 
 Reader = Annotated[Principal | None, Depends(maybe_principal)]
 Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
 PhaseName = Annotated[str | None, Query(max_length=64, description="Without it, the phase that began last.")]
-Moment = Annotated[AwareDatetime | None, Query(description="The board as it was then; RFC 3339 with an offset.")]
+Moment = Annotated[GivenMoment | None, Query(description="The board as it was then; RFC 3339 with an offset.")]
 
 
 def create_router(*, reading: Reading, clock: Clock) -> APIRouter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from shared import problems
+from shared.contracts.envelope import rfc3339
 from shared.failures import DependencyDown, TransientError
-from shared.http import BoundedJson, Observed, conditional, cursor_of, fingerprint, link_next, place_of
+from shared.http import BoundedJson, GivenMoment, Observed, conditional, cursor_of, fingerprint, link_next, place_of
 from shared.objects import StorageFull
 from shared.problems import Problem
 
@@ -53,6 +55,10 @@ def application() -> FastAPI:
         response = conditional(request, b'{"a":1}')
         link_next(request, response, cursor_of("sub_1", 7))
         return response
+
+    @app.get("/since")
+    async def since(moment: GivenMoment) -> dict[str, str]:
+        return {"moment": rfc3339(moment)}
 
     return app
 
@@ -180,6 +186,23 @@ def test_no_text_breaks_the_reading_of_cursors(text: str) -> None:
         refused = problem
         place = None
     assert (place is None and refused.code == "invalid_cursor") or isinstance(place, tuple)
+
+
+def test_a_cursor_that_spells_half_a_character_is_none_of_ours() -> None:
+    forged = base64.urlsafe_b64encode(b'["\\ud800"]').decode()
+    with pytest.raises(Problem) as refused:
+        place_of(forged)
+    assert refused.value.code == "invalid_cursor"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_moment_that_is_outside_the_calendar_in_utc_is_refused(api: httpx.AsyncClient, moment: str) -> None:
+    is_problem(await api.get("/since", params={"moment": moment}), 422, "invalid_request")
+
+
+async def test_a_moment_is_given_in_any_offset_and_taken_in_utc(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/since", params={"moment": "2026-03-01T08:00:00+08:00"})
+    assert answer.json() == {"moment": "2026-03-01T00:00:00.000000Z"}
 
 
 def test_a_fingerprint_sees_values_and_not_spelling() -> None:
