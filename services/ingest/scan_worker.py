@@ -67,7 +67,7 @@ async def _verdict(lease: Lease, scanner: Scanner, formats: Any) -> Verdict:
     try:
         return verdict_of(outcome, formats)
     except ScanCrashed as error:
-        if lease.attempt > CRASHES_ALLOWED:
+        if lease.counted > CRASHES_ALLOWED:
             raise PermanentError(str(error)) from error
         raise
 
