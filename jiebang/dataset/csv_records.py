@@ -19,7 +19,7 @@ import pyarrow as pa
 from jiebang.dataset.dialect import Header, closing_quote, find_header, is_blank
 from jiebang.dataset.encoding import Encoding, is_utf8, utf8_blocks
 from jiebang.dataset.opening import DataFile
-from jiebang.dataset.tally import MAX_FAILURES, MAX_RECORD_BYTES, Batch, Tally
+from jiebang.dataset.tally import MAX_COLUMNS, MAX_FAILURES, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import Block, Views, nullable_view_array, replace_cells, view_array
 
 _LF, _CR, _QUOTE = 10, 13, 34
@@ -80,14 +80,20 @@ def open_csv(file: DataFile, encoding: Encoding) -> CsvFile:
         text += block
         header = find_header(text, final=False)
         if header:
-            return CsvFile(file, encoding, header)
+            return _with_header(file, encoding, header)
         if len(text) > MAX_RECORD_BYTES:
             # A quote that never closes may only have hidden where the header ends.
             header = find_header(text, final=True)
             if header is None or header.end == len(text):
                 return CsvFile(file, encoding, None, f"the header is longer than {MAX_RECORD_BYTES >> 20} MiB")
-            return CsvFile(file, encoding, header)
-    return CsvFile(file, encoding, find_header(text, final=True))
+            return _with_header(file, encoding, header)
+    return _with_header(file, encoding, find_header(text, final=True))
+
+
+def _with_header(file: DataFile, encoding: Encoding, header: Header | None) -> CsvFile:
+    if header and len(header.names) > MAX_COLUMNS:
+        return CsvFile(file, encoding, None, TOO_MANY_COLUMNS)
+    return CsvFile(file, encoding, header)
 
 
 class CsvReader:

@@ -12,7 +12,8 @@ from jiebang.dataset.json_values import RecordFails, parse_value
 from jiebang.dataset.tally import MAX_RECORD_BYTES
 
 _BLANK = re.compile(r"[ \t\r\n]*")
-_TOKEN = re.compile(r'"(?:[^"\\]+|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive: a string that does not end must not be tried in every way.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+("?)|[\[\]{}]', re.DOTALL)
 _SCALAR = re.compile(r"[^,\[\]{}]*")
 _BROKEN = "the array is broken here, and what follows is not read"
 _OPEN_ARRAY = "the array does not end"
@@ -115,7 +116,9 @@ def _end_of_element(text: str, at: int) -> int | None:
         return match.end() if match and match.end() > at else None
     depth = 0
     for token in _TOKEN.finditer(text, at):
-        first = token.group()[0]
+        first = text[token.start()]
+        if first == '"' and not token[1]:
+            return None
         if first in "[{":
             depth += 1
         elif first in "]}":

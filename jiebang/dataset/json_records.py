@@ -18,7 +18,7 @@ from jiebang.dataset.json_shapes import ScannedLines, Shape, Shaped, shape_of, u
 from jiebang.dataset.json_values import RecordFails, cells_of, parse_line
 from jiebang.dataset.opening import DataFile, FileKind
 from jiebang.dataset.spool import Spool
-from jiebang.dataset.tally import MAX_RECORD_BYTES, Batch, Tally
+from jiebang.dataset.tally import MAX_COLUMNS, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import Block, nullable_view_array, replace_cells, view_array
 
 _UNDECODABLE = "it holds an undecodable byte"
@@ -55,6 +55,8 @@ class JsonFile:
 
     def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
         """The parsed records, in batches of the wanted columns."""
+        if self.problem is not None:
+            return iter(())
         tally.attempted, tally.records = self._tally.attempted, self._tally.records
         tally.failures = list(self._tally.failures)
         return self.spool.read([None if index is None else self.names[index] for index in wanted])
@@ -65,13 +67,22 @@ def open_json(file: DataFile, encoding: Encoding, scratch: Path) -> JsonFile:
     tally = Tally(file.path)
     json = JsonFile(file, encoding, Spool(scratch), _tally=tally)
     reader = _Reader(json.spool, tally, strict=encoding.strict)
-    if file.kind is FileKind.JSONL:
-        reader.read_lines(utf8_blocks(file.location, encoding))
-    else:
-        reader.read_document(utf8_blocks(file.location, encoding))
-    json.spool.finish()
+    try:
+        if file.kind is FileKind.JSONL:
+            reader.read_lines(utf8_blocks(file.location, encoding))
+        else:
+            reader.read_document(utf8_blocks(file.location, encoding))
+    except _TooManyColumns:
+        json.problem = TOO_MANY_COLUMNS
+        return json
+    finally:
+        json.spool.finish()
     json.names = tuple(reader.names)
     return json
+
+
+class _TooManyColumns(Exception):
+    """The records of a file name more columns than are read."""
 
 
 class _Reader:
@@ -97,6 +108,7 @@ class _Reader:
             self._read_array(chain((head,), blocks))
         elif len(head) <= MAX_RECORD_BYTES and (cells := _one_object(head)) is not None:
             self._tally.attempted += 1
+            self._name(cells)
             self._keep(self._tally.attempted, cells)
             self._flush()
         else:
@@ -182,7 +194,6 @@ class _Reader:
             if not cells.keys() <= self.names.keys():
                 first_seen.append((ordinal, tuple(cells)))
             self._keep(ordinal, cells)
-        self._flush()
         for shape, shaped in found:
             batch = _shaped_batch(block, shaped, ordinals[shaped.lines], failures)
             if len(batch.ordinals):
@@ -195,12 +206,21 @@ class _Reader:
             self._tally.failed(ordinal, why)
         # Columns are in the order in which records name them, however the lines were read.
         for _, names in sorted(first_seen):
-            self.names.update(dict.fromkeys(names))
+            self._name(names)
+        self._flush()
+
+    def _name(self, names: Iterable[str]) -> None:
+        """Know the names of a record's columns."""
+        self.names.update(dict.fromkeys(names))
+        if len(self.names) > MAX_COLUMNS:
+            raise _TooManyColumns
 
     def _keep(self, ordinal: int, cells: dict[str, bytes | None]) -> None:
         """Keep a parsed record until there are enough for a batch."""
         self._rows.append((ordinal, cells))
         self._row_names.update(dict.fromkeys(cells))
+        if len(self._row_names) > MAX_COLUMNS:
+            raise _TooManyColumns
         if len(self._rows) * len(self._row_names) > _BATCH_CELLS:
             self._flush()
 
@@ -213,7 +233,6 @@ class _Reader:
         ordinals = np.fromiter((ordinal for ordinal, _ in self._rows), dtype=np.int64, count=len(self._rows))
         self._spool.write(names, Batch(ordinals, columns))
         self._tally.records += len(self._rows)
-        self.names.update(self._row_names)
         self._rows, self._row_names = [], {}
 
     def _read_array(self, blocks: Iterable[bytes]) -> None:
@@ -227,6 +246,7 @@ class _Reader:
                 self._fail(str(failure))
             else:
                 self._tally.attempted += 1
+                self._name(cells)
                 self._keep(self._tally.attempted, cells)
         self._flush()
 

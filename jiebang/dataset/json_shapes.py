@@ -124,6 +124,8 @@ class ScannedLines:
         for place, written in enumerate(shape.written):
             kept &= marks[:, 2 * place + 1] - marks[:, 2 * place] - 1 == len(written)
             rows = np.flatnonzero(kept)
+            if not rows.size:
+                break
             begins = marks[rows, 2 * place] + 1
             window = np.lib.stride_tricks.sliding_window_view(data, len(written))[begins]
             kept[rows] = (window == np.frombuffer(written, dtype=np.uint8)).all(axis=1)

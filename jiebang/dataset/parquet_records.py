@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from jiebang.dataset.dialect import column_names
 from jiebang.dataset.json_values import Lexeme, container_text
 from jiebang.dataset.opening import DataFile
-from jiebang.dataset.tally import Batch, Tally
+from jiebang.dataset.tally import MAX_COLUMNS, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import nullable_view_array
 
 _BATCH_CELLS = 1 << 20
@@ -114,6 +114,8 @@ def open_parquet(file: DataFile) -> ParquetFile:
         return ParquetFile(file, pa.schema([]), (), 0, "it is not a readable Parquet file")
     binary = next((field.name for field in schema if _holds_binary(field.type)), None)
     problem = None if binary is None else f"column {binary!r:.80} is binary"
+    if len(schema) > MAX_COLUMNS:
+        return ParquetFile(file, pa.schema([]), (), 0, TOO_MANY_COLUMNS)
     return ParquetFile(file, schema, column_names(schema.names), max(size, file.bytes), problem)
 
 

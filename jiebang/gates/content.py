@@ -94,11 +94,7 @@ _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 _SVG_SCRIPT = re.compile(
     rb"<script[\s>/]|\son[a-z]+\s*=|javascript:|<foreignobject[\s>]|<!entity|<iframe[\s>]", re.IGNORECASE
 )
-_HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
-    rb"<(?:!doctype\s+html|(?:html|head|script)[\s>])",
-    re.IGNORECASE | re.DOTALL,
-)
+_HTML = re.compile(rb"<(?:!doctype\s+html|(?:html|head|script)[\s>])", re.IGNORECASE)
 _WHAT_TO_DO = {
     "pickle": "A pickle can run code when it is opened; hand in CSV, JSON lines or Parquet.",
     "executable": "An executable is no data; take it out.",
@@ -143,7 +139,7 @@ def sniff(path: str, location: Path) -> FileKind:
         raise _dangerous("executable", path)
     if _is_pickle(location, head):
         raise _dangerous("pickle", path)
-    if _HTML.match(head[:4096]):
+    if _HTML.match(_without_prologue(head)):
         raise _dangerous("html", path)
     if _SVG.search(head[:4096]) and _contains(location, _SVG_SCRIPT):
         raise _dangerous("svg_script", path)
@@ -278,6 +274,18 @@ def _check_parquet(path: str, location: Path, head: bytes) -> None:
 
 def _mismatch(path: str, what: str) -> GateFails:
     return GateFails("type_mismatch", f"{shown(path)} is not what its name says: {what}.")
+
+
+def _without_prologue(head: bytes) -> bytes:
+    """The beginning of a document without what may stand before its first element."""
+    while True:
+        head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        for opening, closing in ((b"<!--", b"-->"), (b"<?", b"?>")):
+            if head.startswith(opening):
+                head = head.partition(closing)[2]
+                break
+        else:
+            return head
 
 
 def _contains(location: Path, pattern: re.Pattern[bytes]) -> bool:

@@ -90,6 +90,11 @@ def tar_members(stream: Readable) -> Iterator[TarMember]:
         raise GateFails(
             "corrupt_archive", f"The TAR archive is damaged or malformed ({error}); make it anew."
         ) from None
+    except RecursionError:
+        # Each header that lengthens the next one's name is read within the one before it.
+        raise GateFails(
+            "corrupt_archive", "The TAR archive puts very many headers before one file; make it anew."
+        ) from None
 
 
 def _refuse_special(info: tarfile.TarInfo, name: str) -> None:

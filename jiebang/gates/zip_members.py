@@ -142,6 +142,8 @@ def _wide(extra: bytes, size: int, stored: int, offset: int) -> tuple[int, int, 
 
 
 def _data_start(stream: BinaryIO, member: ZipMember) -> int:
+    if member.offset > stream.seek(0, 2):  # no seek, which takes no number beyond int64
+        raise _corrupt("a member is not where it should be")
     stream.seek(member.offset)
     header = stream.read(_LOCAL.size)
     if len(header) < _LOCAL.size or header[:4] != b"PK\3\4":

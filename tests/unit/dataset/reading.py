@@ -38,10 +38,11 @@ def read_source(source: Source) -> Read:
     tally = Tally("a")
     records: dict[int, tuple[str | None, ...]] = {}
     for batch in source.batches(range(len(source.names)), tally):
-        rows = zip(*(column.to_pylist() for column in batch.columns), strict=True) if batch.columns else [()] * 0
-        for ordinal, row in zip(batch.ordinals.tolist(), rows, strict=bool(batch.columns)):
+        cells = [column.to_pylist() for column in batch.columns]
+        rows = zip(*cells, strict=True) if cells else [()] * len(batch.ordinals)
+        for ordinal, row in zip(batch.ordinals.tolist(), rows, strict=True):
             assert ordinal not in records
             records[ordinal] = row
-    assert tally.records == len(records) or not source.names
+    assert tally.records == len(records)
     failures = {int(failure.row or 0): str(failure.note) for failure in tally.failures}
     return Read(source.names, tally.attempted, dict(sorted(records.items())), failures)
