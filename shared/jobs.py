@@ -18,6 +18,7 @@ from shared import metrics, tracing
 from shared.failures import Retries, TransientError
 from shared.logs import get_logger
 from shared.mongo import AFTER, Collection, Database, Document, DuplicateId, translated
+from shared.sweeper import each
 
 log = get_logger(__name__)
 
@@ -305,20 +306,20 @@ class Jobs:
 
         `report` may be told twice if a process dies in between, so its effect is keyed by the job.
         """
-        told = 0
         with translated():
             failed = [
                 _job(document) async for document in self._jobs.find({"unreported": True}).sort("_id", 1).limit(100)
             ]
-        for job in failed:
+
+        async def tell(job: Job) -> None:
             await report(job)
             with translated():
                 await self._jobs.update_one(
                     {"_id": job.id, "state": JobState.FAILED.value, "attempt": job.attempt},
                     {"$unset": {"unreported": ""}},
                 )
-            told += 1
-        return told
+
+        return await each(f"failures of {self.queue_name}", failed, tell)
 
     # --- what people ask
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from shared import metrics
 from shared.failures import DependencyDown
 from shared.logs import get_logger
 
 log = get_logger(__name__)
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,24 @@ async def run(sweep: Sweep) -> None:
         except Exception as error:  # one bad document must not end all sweeping
             metrics.SWEEPS_FAILED.labels(sweep.name).inc()
             log.error("sweep_failed", task=sweep.name, exc_info=error)
+
+
+async def each(task: str, found: Iterable[Found], act: Callable[[Found], Awaitable[object]]) -> int:
+    """Deal with each thing that a task found; how many. One that fails is logged, counted and left to the next sweep.
+
+    What waits longest is found first, so a thing that fails every time would otherwise hold up all behind it for ever.
+
+    Raises:
+        DependencyDown: the others would fare no better.
+    """
+    dealt_with = 0
+    for one in found:
+        try:
+            await act(one)
+            dealt_with += 1
+        except DependencyDown:
+            raise
+        except Exception as error:  # whatever is wrong with one, the rest is due
+            metrics.SWEEPS_FAILED.labels(task).inc()
+            log.error("sweep_left_one", task=task, exc_info=error)
+    return dealt_with

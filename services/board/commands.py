@@ -20,6 +20,7 @@ from shared.ids import CredentialId
 from shared.logs import get_logger
 from shared.mongo import AggregateExists
 from shared.problems import Fault, Problem, not_found
+from shared.sweeper import each
 
 log = get_logger(__name__)
 
@@ -84,11 +85,12 @@ async def challenge(id: str, *, store: Store) -> Challenge:
 async def turn_phases(*, store: Store) -> int:
     """Opens and closes every phase whose moment has come by the database's clock; how many challenges it touched."""
     now = await store.now()
-    due = await store.challenges_due(now, _TURNED_AT_ONCE)
-    for id in due:
+
+    async def turn(id: str) -> None:
         state = await store.update_challenge(id, lambda before: challenges.turn_phases(before, now))
         log.info("phases_turned", challenge=id, progress={name: str(at) for name, at in state.progress.items()})
-    return len(due)
+
+    return await each("phases", await store.challenges_due(now, _TURNED_AT_ONCE), turn)
 
 
 async def register_team(id: str, body: Any, *, store: Store) -> Team:

@@ -14,12 +14,12 @@ from services.ingest.intake import Intake
 from services.ingest.receiving import pieces_of
 from services.ingest.store import Missing
 from services.ingest.submission import WAITING
-from services.ingest.upload import UploadState
+from services.ingest.upload import Upload, UploadState
 from shared import metrics
 from shared.jobs import Job
 from shared.logs import get_logger
 from shared.objects import ObjectInfo
-from shared.sweeper import Sweep
+from shared.sweeper import Sweep, each
 
 log = get_logger(__name__)
 
@@ -86,28 +86,27 @@ class Sweeping:
 
     async def drive_overdue(self) -> int:
         """Drive the stages that are past their deadline again."""
-        overdue = await self.intake.submissions.overdue(AT_ONCE)
-        for id in overdue:
+
+        async def drive(id: str) -> None:
             driven = await commands.drive_again(id, self.intake)
             log.warning("deadline_passed", submission=id, state=driven.state, drives=driven.drives)
-        return len(overdue)
+
+        return await each("overdue_submissions", await self.intake.submissions.overdue(AT_ONCE), drive)
 
     async def pay_refunds(self) -> int:
         """Give attempts back whose process died before it could."""
         owed = await self.intake.submissions.owed_refunds(AT_ONCE)
-        for id in owed:
-            await commands.refund(id, self.intake)
-        return len(owed)
+        return await each("owed_refunds", owed, lambda id: commands.refund(id, self.intake))
 
     async def settle_reservations(self) -> int:
         """Decide about attempts that were held for a request and neither consumed nor let go."""
-        settled = 0
         orphans = await self.intake.ledgers.orphans(self.intake.settings.reservation_lifetime, AT_ONCE)
-        for (team, challenge), entries in orphans.items():
-            for key, entry in entries.items():
-                await commands.settle_reservation(team, challenge, key, entry.submission, self.intake)
-                settled += 1
-        return settled
+        held = [
+            (team, challenge, key, entry.submission)
+            for (team, challenge), entries in orphans.items()
+            for key, entry in entries.items()
+        ]
+        return await each("held_attempts", held, lambda one: commands.settle_reservation(*one, self.intake))
 
     async def measure(self) -> None:
         """Export how long the queues are and how old the oldest waiting submission of each state is."""
@@ -131,14 +130,16 @@ class Sweeping:
 
     async def collect_ended(self) -> int:
         """Delete the bytes of uploads that came to nothing, once no request can be under way with them any more."""
-        ended = await self.intake.uploads.uncollected(self.intake.settings.orphan_age)
-        for upload in ended:
+
+        async def collect(upload: Upload) -> None:
             names = [found.name async for found in self.intake.objects.list(pieces_of(upload.id))]
             if not await self.intake.submissions.uses(upload.id):
                 names += [verifying.dataset_key(upload.id), verifying.manifest_key(upload.id)]
             await self.intake.objects.delete(names)
             await self.intake.uploads.update(upload.id, lambda current, _now: current.mark_collected())
-        return len(ended)
+
+        ended = await self.intake.uploads.uncollected(self.intake.settings.orphan_age)
+        return await each("ended_uploads", ended, collect)
 
     async def collect_orphans(self) -> int:
         """Delete stored pieces that no upload counts: their process died before it moved the offset.

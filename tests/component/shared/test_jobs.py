@@ -296,3 +296,23 @@ async def test_a_worker_keeps_the_lease_of_long_work_and_drops_work_whose_lease_
 async def _in(jobs: Jobs, id: str, state: JobState) -> bool:
     job = await jobs.find(id)
     return job is not None and job.state is state
+
+
+async def test_a_failure_that_cannot_be_told_of_hides_no_other(mongo_database: Database) -> None:
+    jobs = jobs_in(mongo_database, attempts=1)
+    for id in ("sub_1", "sub_2"):
+        await jobs.queue(id, {})
+        lease = await jobs.claim("a")
+        assert lease is not None
+        assert await jobs.release(lease, "broken") is JobState.FAILED
+    told: list[str] = []
+
+    async def report(job: Job) -> None:
+        if job.id == "sub_1":
+            raise PermanentError("nobody knows this submission")
+        told.append(job.id)
+
+    assert await jobs.report_failures(report) == 1
+    assert told == ["sub_2"]
+    assert await jobs.report_failures(report) == 0, "the one that failed is tried again, the other is not"
+    assert told == ["sub_2"]

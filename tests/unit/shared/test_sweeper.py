@@ -1,0 +1,35 @@
+"""Periodic tasks: what one bad document may hold up, and what it may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import metrics
+from shared.failures import DependencyDown, TransientError
+from shared.sweeper import each
+
+
+async def test_one_that_fails_is_counted_and_holds_up_none_behind_it() -> None:
+    done: list[str] = []
+
+    async def act(one: str) -> None:
+        if one == "bad":
+            raise TransientError("always")
+        done.append(one)
+
+    failed = metrics.SWEEPS_FAILED.labels("a task")._value.get()
+    assert await each("a task", ["first", "bad", "last"], act) == 2
+    assert done == ["first", "last"]
+    assert metrics.SWEEPS_FAILED.labels("a task")._value.get() == failed + 1
+
+
+async def test_a_dependency_that_is_away_ends_the_sweep() -> None:
+    asked: list[str] = []
+
+    async def act(one: str) -> None:
+        asked.append(one)
+        raise DependencyDown("mongodb")
+
+    with pytest.raises(DependencyDown):
+        await each("a task", ["first", "second"], act)
+    assert asked == ["first"]
