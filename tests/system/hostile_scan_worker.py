@@ -9,5 +9,5 @@ from jiebang.sandbox import ForkServer
 from services.ingest import scan_worker
 
 if __name__ == "__main__":
-    shared.sandboxes.ForkServer = partial(ForkServer, "tests.system.hostile_engine")  # type: ignore[assignment, misc]
+    vars(shared.sandboxes)["ForkServer"] = partial(ForkServer, "tests.system.hostile_engine")
     scan_worker.main()

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Clocks:
         """Put every clock so far from the true time; returns when every process tells the new time."""
         self._set(to)
         for row in SERVICE_PROCESSES:
-            await until(lambda name=row.name: self._shows(name, to), f"{row.name} shows a time {to} away", within=30)
+            await until(partial(self._shows, row.name, to), f"{row.name} shows a time {to} away", within=30)
 
     async def _shows(self, name: str, off: timedelta) -> bool:
         assert self.platform is not None
