@@ -57,15 +57,10 @@ def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping:
     @router.post("/submissions", status_code=201)
     async def submit(body: NewSubmission, team: Team, key: RequiredKey) -> Response:
         """Hand in a verified upload to a challenge; the answer holds a signed receipt."""
-        received = await commands.receive_submission(
-            team=team.owner,
-            challenge_id=body.challenge,
-            upload_id=body.upload,
-            note=body.note,
-            idempotency_key=key,
-            reader=team,
-            intake=intake,
+        request = commands.Request(
+            team.owner, body.challenge, body.upload, body.note, commands.request_key(team.owner, key)
         )
+        received = await commands.receive_submission(request, team, intake)
         submission = received.submission
         allowance = (await intake.board.challenge(submission.challenge)).allowance
         answer = submission_facts(submission) | {

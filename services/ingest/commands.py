@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.ingest.challenge import PhaseClosed
 from services.ingest.intake import Intake
-from services.ingest.quota import KeyReused, Ledger
-from services.ingest.store import KeyTaken, SubmissionChange
+from services.ingest.quota import KeyReused, Ledger, QuotaExhausted
+from services.ingest.store import KeyTaken, Missing, SubmissionChange
 from services.ingest.submission import Reason, Stage, Submission, SubmissionState
 from services.ingest.upload import Upload, UploadState
 from shared import metrics
@@ -70,16 +71,23 @@ def fingerprint_of(body: dict[str, str | int | None]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-async def receive_submission(
-    *,
-    team: str,
-    challenge_id: str,
-    upload_id: str,
-    note: str | None,
-    idempotency_key: str,
-    reader: Principal,
-    intake: Intake,
-) -> Received:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to make a submission of an upload; `key` is what its Idempotency-Key is stored as."""
+
+    team: str
+    challenge: str
+    upload: str
+    note: str | None
+    key: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What this request is compared by when its key comes again."""
+        return fingerprint_of({"challenge": self.challenge, "upload": self.upload, "note": self.note})
+
+
+async def receive_submission(request: Request, reader: Principal, intake: Intake) -> Received:
     """Make a submission of a verified upload: hold an attempt, store submission and event, consume the attempt.
 
     The same request again, after whatever came between, gives the same submission.
@@ -89,15 +97,21 @@ async def receive_submission(
         NotRegistered, PhaseClosed, DatasetTooLarge, UploadNotReady, QuotaExhausted: nothing was stored.
         KeyReused: the key has made a submission of something else.
     """
-    key = request_key(team, idempotency_key)
-    fingerprint = fingerprint_of({"challenge": challenge_id, "upload": upload_id, "note": note})
-    existing = await intake.submissions.made_by(key)
-    if existing is not None:
-        return await _received_before(existing, fingerprint, intake)
-    challenge = await intake.board.challenge(challenge_id)
-    if not await intake.board.is_registered(team, challenge_id):
-        raise NotRegistered(challenge_id)
-    upload = await verified_upload(upload_id, reader, intake)
+    try:
+        return await _receive(request, reader, intake)
+    except (Missing, NotRegistered, PhaseClosed, DatasetTooLarge, UploadNotReady, QuotaExhausted):
+        # The phase may be over and the quota used up by now: a request that was granted before is granted again.
+        existing = await intake.submissions.made_by(request.key)
+        if existing is None:
+            raise
+        return await _received_before(existing, request, intake)
+
+
+async def _receive(request: Request, reader: Principal, intake: Intake) -> Received:
+    challenge = await intake.board.challenge(request.challenge)
+    if not await intake.board.is_registered(request.team, request.challenge):
+        raise NotRegistered(request.challenge)
+    upload = await verified_upload(request.upload, reader, intake)
     if upload.length > challenge.max_bytes:
         raise DatasetTooLarge(challenge.max_bytes, upload.length)
     now = await intake.submissions.now()
@@ -107,31 +121,31 @@ async def receive_submission(
 
     def reserve(ledger: Ledger) -> Ledger:
         return ledger.reserve(
-            key,
+            request.key,
             submission=new_id,
-            fingerprint=fingerprint,
+            fingerprint=request.fingerprint,
             allowance=challenge.allowance,
             received_at=received_at,
             at=now,
         )[0]
 
-    held = await intake.ledgers.update(team, challenge_id, reserve)
-    entry = held.entries[key]
+    held = await intake.ledgers.update(request.team, request.challenge, reserve)
+    entry = held.entries[request.key]
     submission, facts = Submission.receive(
         id=entry.submission,
-        challenge=challenge_id,
+        challenge=request.challenge,
         challenge_version=challenge.version,
         phase=phase.name,
-        team=team,
-        upload=upload_id,
+        team=request.team,
+        upload=request.upload,
         digest=upload.sha256,
         bytes=upload.length,
         formats=challenge.formats,
         received_at=received_at,
-        key=key,
-        fingerprint=fingerprint,
+        key=request.key,
+        fingerprint=request.fingerprint,
         quota_day=entry.day,
-        note=note,
+        note=request.note,
         deadlines=intake.settings.deadlines,
         at=now,
     )
@@ -139,8 +153,10 @@ async def receive_submission(
         await intake.submissions.add(submission, facts)
     except KeyTaken as taken:
         if taken.submission.id != submission.id:
-            await intake.ledgers.update(team, challenge_id, lambda ledger: ledger.release(key, submission.id))
-        return await _received_before(taken.submission, fingerprint, intake)
+            await intake.ledgers.update(
+                request.team, request.challenge, lambda ledger: ledger.release(request.key, submission.id)
+            )
+        return await _received_before(taken.submission, request, intake)
     return Received(submission, await _follow_up(submission, held, intake))
 
 
@@ -161,8 +177,8 @@ async def _follow_up(submission: Submission, held: Ledger, intake: Intake) -> Le
     return held if isinstance(committed, BaseException) else committed
 
 
-async def _received_before(existing: Submission, fingerprint: str, intake: Intake) -> Received:
-    if existing.fingerprint != fingerprint:
+async def _received_before(existing: Submission, request: Request, intake: Intake) -> Received:
+    if existing.fingerprint != request.fingerprint:
         raise KeyReused(existing.key)
     return Received(existing, await intake.ledgers.load(existing.team, existing.challenge))
 

@@ -77,6 +77,10 @@ class Uploads(Protocol):
         """Apply a pure change; it may be applied again if another writer was first."""
         ...
 
+    async def replace(self, upload: Upload, change: Callable[[Upload, datetime], Upload]) -> Upload:
+        """Apply a pure change to an upload as it was read just now; the same as `update`, a read cheaper."""
+        ...
+
     async def open_count(self, team: str) -> int:
         """How many uploads of a team are still receiving bytes."""
         ...

@@ -51,6 +51,10 @@ class MemoryUploads:
         self.uploads[id] = change(await self.load(id, None), self.clock.now())
         return self.uploads[id]
 
+    async def replace(self, upload: Upload, change: Callable[[Upload, datetime], Upload]) -> Upload:
+        """See `store.Uploads`."""
+        return await self.update(upload.id, change)
+
     async def open_count(self, team: str) -> int:
         """See `store.Uploads`."""
         return sum(upload.team == team and upload.state is UploadState.RECEIVING for upload in self.uploads.values())

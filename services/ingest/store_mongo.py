@@ -61,6 +61,8 @@ class MongoUploads:
     def __init__(self, uploads: Aggregates[Upload], moments: DatabaseClock) -> None:
         self._moments = moments
         self._uploads = uploads
+        self._upload: TypeAdapter[Upload] = TypeAdapter(Upload)
+        self._open: Remembered[str, int] = Remembered(timedelta(seconds=5))
         self._collection = self._uploads.collection
 
     async def prepare(self) -> None:
@@ -130,8 +132,27 @@ class MongoUploads:
         except AggregateMissing as error:
             raise Missing("upload", id) from error
 
+    async def replace(self, upload: Upload, change: Callable[[Upload, datetime], Upload]) -> Upload:
+        """See `store.Uploads`; whatever changes an upload changes one of the four fields of the guard."""
+        changed = change(upload, await self._moments.now())
+        guard = {
+            "_id": upload.id,
+            "state.state": upload.state.value,
+            "state.offset": upload.offset,
+            "state.kept": upload.kept,
+            "state.collected": upload.collected,
+        }
+        with translated():
+            written = await self._collection.update_one(
+                guard, {"$set": {"state": self._upload.dump_python(changed)}, "$inc": {"version": 1}}
+            )
+        return changed if written.matched_count else await self.update(upload.id, change)
+
     async def open_count(self, team: str) -> int:
-        """See `store.Uploads`."""
+        """See `store.Uploads`; remembered for some seconds, since it only keeps a team from hoarding."""
+        return await self._open.get(team, lambda: self._count_open(team)) or 0
+
+    async def _count_open(self, team: str) -> int:
         with translated():
             return await self._collection.count_documents(
                 {"state.team": team, "state.state": UploadState.RECEIVING.value}

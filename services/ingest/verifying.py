@@ -82,7 +82,7 @@ async def verify_upload(upload: Upload, intake: Intake) -> Upload:
         await intake.objects.put(
             manifest_key(upload.id), json.dumps(manifest, ensure_ascii=False, sort_keys=True).encode()
         )
-    verdict = await intake.uploads.update(upload.id, lambda current, now: current.verify(composed.sha256, now))
+    verdict = await intake.uploads.replace(upload, lambda current, now: current.verify(composed.sha256, now))
     await discard_bytes(verdict, intake)
     return verdict
 

@@ -179,6 +179,15 @@ async def test_bytes_beyond_the_length_or_after_the_end_do_not_count(stores: Sto
     assert (await stores.uploads.load(made.id, None)).offset == 0
 
 
+async def test_a_change_of_what_was_read_just_now_is_made_to_what_is_there(stores: Stores) -> None:
+    read = await stores.uploads.add(upload(0))
+    verified = await stores.uploads.replace(read, lambda current, now: current.verify("a" * 64, now))
+    assert verified.state is UploadState.VERIFIED
+    assert await stores.uploads.load(read.id, None) == verified
+    late = await stores.uploads.replace(read, lambda current, now: current.verify("b" * 64, now))
+    assert late == await stores.uploads.load(read.id, None) == verified
+
+
 async def test_what_is_due_is_found_by_age(stores: Stores) -> None:
     old = NOW - 2 * AGES
     receiving = await stores.uploads.add(upload(at=old))
