@@ -34,6 +34,15 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
+_ORDER = [("priority", 1), ("turn", 1), ("queued_at", 1)]
+_INDEXES: dict[JobState, list[tuple[str, int]]] = {
+    JobState.QUEUED: _ORDER,
+    JobState.LEASED: [("lease_until", 1)],
+    JobState.DONE: [("finished_at", -1)],
+    JobState.FAILED: [("_id", 1), ("state", 1)],
+}
+
+
 class Priority(IntEnum):
     """What is claimed first; smaller is sooner."""
 
@@ -118,10 +127,8 @@ class Jobs:
         """Create the indexes."""
         with translated():
             # Each index holds only the jobs of one state: a job that changes its state touches two of them, not all.
-            await self._index([("priority", 1), ("turn", 1), ("queued_at", 1)], {"state": JobState.QUEUED.value})
-            await self._index([("lease_until", 1)], {"state": JobState.LEASED.value})
-            await self._index([("finished_at", -1)], {"state": JobState.DONE.value})
-            await self._index([("_id", 1), ("state", 1)], {"state": JobState.FAILED.value})
+            for state, keys in _INDEXES.items():
+                await self._index(keys, {"state": state.value})
             await self._index([("queued_at", 1)], {"unfinished": True})
             await self._index([("team", 1)], {"unfinished": True})
             await self._jobs.create_index("unreported", sparse=True)
@@ -199,9 +206,8 @@ class Jobs:
                 }
             }
         ]
-        order = [("priority", 1), ("turn", 1), ("queued_at", 1)]
         with translated():
-            job: Document | None = await self._jobs.find_one_and_update(due, change, sort=order, return_document=AFTER)
+            job: Document | None = await self._jobs.find_one_and_update(due, change, sort=_ORDER, return_document=AFTER)
         if job is None:
             return None
         return Lease(
@@ -361,8 +367,9 @@ class Jobs:
     async def counts(self) -> Counts:
         """How many jobs there are by state, and the age of the oldest queued one; exported as metrics too."""
         with translated():
+            # By hint: without one the whole collection is read, though the index holds just these.
             queued, leased, failed = [
-                await self._jobs.count_documents({"state": state.value})
+                await self._jobs.count_documents({"state": state.value}, hint=_INDEXES[state])
                 for state in (JobState.QUEUED, JobState.LEASED, JobState.FAILED)
             ]
             done = max(0, await self._jobs.estimated_document_count() - queued - leased - failed)

@@ -105,7 +105,7 @@ class Relay:
         publisher: Publisher,
         *,
         topic_prefix: str = "",
-        sweep_every: timedelta = timedelta(seconds=1),
+        sweep_every: timedelta = timedelta(seconds=2),
         grace: timedelta = timedelta(seconds=3),
         most_documents: int = 500,
         mark_after: timedelta = timedelta(milliseconds=250),
