@@ -9,13 +9,17 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from shared import metrics, tracing
-from shared.failures import DependencyDown, PermanentError
+from shared.failures import DependencyDown, PermanentError, ProjectionBehind
 from shared.jobs import Jobs, Lease, LeaseLost
 from shared.logs import bound_contextvars, get_logger
 
 log = get_logger(__name__)
+
+PATIENCE = timedelta(seconds=1)
+"""How long a job waits for an event that has not been read yet."""
 
 Work = Callable[[Lease], Awaitable[None]]
 """Does one attempt. Its effects are keyed by the job, so that doing it twice does it once; what it raises decides."""
@@ -25,8 +29,8 @@ Work = Callable[[Lease], Awaitable[None]]
 class JobLoop:
     """A worker: claims jobs one after the other, keeps their leases, and says how each ended.
 
-    What `work` raises decides: `PermanentError` fails the job at once, `DependencyDown` puts it back uncounted,
-    `LeaseLost` lets it go, anything else costs an attempt.
+    What `work` raises decides: `PermanentError` fails the job at once, `DependencyDown` and `ProjectionBehind` put it
+    back uncounted, `LeaseLost` lets it go, anything else costs an attempt.
     """
 
     jobs: Jobs
@@ -89,6 +93,11 @@ class JobLoop:
                     await self.jobs.put_back(lease)
                 metrics.JOBS_ENDED.labels(name, "put_back").inc()
                 raise
+            except ProjectionBehind as error:
+                log.info("job_put_back", queue=name, error=str(error))
+                with contextlib.suppress(LeaseLost):
+                    await self.jobs.put_back(lease, PATIENCE)
+                result = "put_back"
             except asyncio.CancelledError:
                 with contextlib.suppress(LeaseLost, DependencyDown):
                     await self.jobs.put_back(lease)

@@ -258,8 +258,8 @@ class Jobs:
         await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until", *(["unfinished"] if over else [])]}])
         return JobState.FAILED if over else JobState.QUEUED
 
-    async def put_back(self, lease: Lease) -> None:
-        """Give the job back untouched, because this worker stops or a dependency is away: counts no attempt.
+    async def put_back(self, lease: Lease, wait: timedelta = timedelta(0)) -> None:
+        """Give the job back untouched, because this worker stops or something else is late: counts no attempt.
 
         The attempt number is a fence and never goes down; the job is allowed one more instead.
 
@@ -269,7 +269,7 @@ class Jobs:
         change = {
             "state": JobState.QUEUED.value,
             "spared": {"$add": [{"$ifNull": ["$spared", 0]}, 1]},
-            "not_before": "$$NOW",
+            "not_before": {"$add": ["$$NOW", int(wait.total_seconds() * 1000)]},
         }
         await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until"]}])
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.failures import DependencyDown, PermanentError, Retries
+from shared.failures import DependencyDown, PermanentError, ProjectionBehind, Retries
 from shared.job_loop import JobLoop
 from shared.jobs import Job, Jobs, JobState, Lease, LeaseLost, Priority
 from shared.mongo import Database
@@ -247,6 +247,25 @@ async def test_a_worker_does_jobs_and_says_how_each_ended(jobs: Jobs) -> None:
     await eventually(lambda: _in(jobs, "away", JobState.DONE))
     assert done == ["well"]
     assert not loop.done()
+    loop.cancel()
+
+
+async def test_a_job_whose_projection_is_behind_waits_uncounted_while_others_are_done(jobs: Jobs) -> None:
+    attempts: list[int] = []
+
+    async def work(lease: Lease) -> None:
+        if lease.id == "early":
+            attempts.append(lease.attempt)
+            if len(attempts) < 5:
+                raise ProjectionBehind("no challenge yet")
+
+    await jobs.queue("early", {})
+    await jobs.queue("other", {})
+    loop = asyncio.get_running_loop().create_task(JobLoop(jobs, work, worker="w").run())
+    await eventually(lambda: _in(jobs, "other", JobState.DONE))
+    assert len(attempts) < 5
+    await eventually(lambda: _in(jobs, "early", JobState.DONE))
+    assert attempts == [1, 2, 3, 4, 5], "more than the three that are allowed"
     loop.cancel()
 
 
