@@ -315,9 +315,11 @@ class Aggregates(Generic[State]):
             if cause is not None and cause.id in document["inbox"]:
                 metrics.DUPLICATES.labels(self.name).inc()
                 log.info("duplicate_dropped", collection=self.name, id=id, event_id=cause.id)
+                await self._confirm(document, deadline)
                 return before
             after, facts = change(before)
             if not facts and after == before:
+                await self._confirm(document, deadline)
                 return before
             if await self._write(document, after, facts, cause):
                 return after
@@ -326,6 +328,21 @@ class Aggregates(Generic[State]):
             if asyncio.get_running_loop().time() > deadline:
                 raise TransientError(f"{id} in {self.name} is written to by too many at once")
             await asyncio.sleep(random.uniform(0, min(0.002 * 2**attempt, 0.1)))
+
+    async def _confirm(self, read: Document, deadline: float) -> None:
+        """Wait until a majority has what was read: nothing is written to it that would wait for that.
+
+        Whoever is told that an event has had its effect acknowledges it. A primary that dies may take an effect along
+        that only it had, and the event would not come again.
+        """
+        while True:
+            with translated():
+                safe = await self.collection.find_one({"_id": read["_id"]}, {"version": 1})
+            if safe is not None and safe["version"] >= read["version"]:
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise TransientError(f"{read['_id']} in {self.name} is not safe yet")
+            await asyncio.sleep(0.01)
 
     async def _write(self, before: Document, after: State, facts: Sequence[Fact], cause: Event[Any] | None) -> bool:
         """The guarded write; False if the document is no longer the one that was read."""

@@ -21,7 +21,7 @@ from shared.codec import MAX_EVENT_BYTES
 from shared.contracts.board import RegistrationAccepted, TeamRegistered
 from shared.contracts.envelope import Fact
 from shared.contracts.registry import parse
-from shared.failures import PermanentError
+from shared.failures import PermanentError, TransientError
 from shared.mongo import AggregateExists, AggregateMissing, Aggregates, Collection, Database, client, database
 from shared.outbox import Relay
 from shared.settings import Settings
@@ -148,6 +148,49 @@ async def test_one_cause_has_its_effect_once_however_often_and_wherever_it_comes
     assert metrics.DUPLICATES.labels("teams")._value.get() == duplicates + 19
     await other.relay.settle(5)
     assert set(await store.sequences()) == {1}
+
+
+class Behind:
+    """A collection whose majority is a version behind what its primary has, for the first so many looks."""
+
+    def __init__(self, collection: Collection, looks: int) -> None:
+        self._collection = collection
+        self.left = looks
+
+    async def find_one(self, *arguments: Any) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = await self._collection.find_one(*arguments)
+        if found is not None and self.left > 0:
+            self.left -= 1
+            found["version"] -= 1
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+
+def nothing(team: Team) -> tuple[Team, list[Fact]]:
+    return team, []
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["it came before", "it changes nothing"])
+async def test_a_cause_is_done_with_only_when_a_majority_has_its_effect(store: Store, again: bool) -> None:
+    """A primary that dies takes along what only it had: an event acknowledged for that would never come again."""
+    cause = team_event("team_1")
+    await store.teams.add("team_1", Team("team_1"))
+    await store.teams.update("team_1", join, cause=cause)
+    behind = Behind(store.collection, looks=3)
+    store.teams.collection = behind  # type: ignore[assignment]
+    change, cause = (join, cause) if again else (nothing, team_event("team_1", 2))
+    assert (await store.teams.update("team_1", change, cause=cause)).members == 1
+    assert behind.left == 0, "it did not wait"
+
+
+async def test_what_stays_unsafe_is_tried_again_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.teams.add("team_1", Team("team_1"))
+    monkeypatch.setattr("shared.mongo.LONGEST_CONFLICT", 0.05)
+    store.teams.collection = Behind(store.collection, looks=1_000_000)  # type: ignore[assignment]
+    with pytest.raises(TransientError, match="not safe yet"):
+        await store.teams.update("team_1", nothing)
 
 
 async def test_a_new_aggregate_remembers_the_cause_it_was_made_by(store: Store) -> None:
