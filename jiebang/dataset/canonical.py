@@ -82,10 +82,12 @@ def canonicalise(
         def advanced(read: int) -> None:
             nonlocal done
             done += read
-            if progress:
-                progress("read", min(1.0, done / text) if text else 1.0)
+            if progress and text:
+                progress("read", min(1.0, done / text))
 
         tables = tuple(TableBuilder(plan, f"t{index}", store, advanced).build() for index, plan in enumerate(plans))
+        if progress:
+            progress("read", 1.0)
         return CanonicalDataset(tables, connection, tuple(warnings), folder)
     except BaseException:
         connection.close()
