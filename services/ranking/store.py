@@ -121,8 +121,10 @@ class MongoLeaderboards:
             try:
                 await self._entries.bulk_write(operations, ordered=False)
             except BulkWriteError as error:
-                # An upsert that finds a newer entry tries to insert it again: that is the refusal we want.
-                if any(failure["code"] != _DUPLICATE_KEY for failure in error.details["writeErrors"]):
+                # An upsert that finds a newer entry tries to insert it again: that is the refusal we want. But an entry
+                # that no majority has is not written: its head would let go of the record, which could then be lost.
+                refused = all(failure["code"] == _DUPLICATE_KEY for failure in error.details["writeErrors"])
+                if not refused or error.details["writeConcernErrors"]:
                     raise
 
     async def records(self, head: Leaderboard, *, after: int = -1) -> list[Record]:

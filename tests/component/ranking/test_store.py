@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from services.ranking.leaderboard import Leaderboard
 from services.ranking.projection import Record
 from services.ranking.store import Leaderboards
+from shared.failures import DependencyDown
+from shared.mongo import Database
+from tests.component.ranking.conftest import mongo_store
 from tests.unit.ranking.test_projection import ended, received, scored
 
 EMPTY = Leaderboard("chl_1", "preliminary")
@@ -73,6 +78,24 @@ async def test_an_entry_that_is_newer_than_what_is_written_late_stays(store: Lea
     await store.write(EMPTY, [new])
     await store.write(EMPTY, [record("sub_1", 5), record("sub_2", 4)])
     assert await store.records(EMPTY) == [record("sub_2", 4), new]
+
+
+async def test_entries_that_no_majority_has_are_not_taken_for_written(own_database: Database) -> None:
+    """The head lets go of a record once its entry is written, so a failover would lose it for good."""
+    store = mongo_store(own_database)
+    await store.write(EMPTY, [record("sub_1", 5)])
+    admin = own_database.client.admin
+    unsure = {
+        "failCommands": ["update"],
+        "namespace": f"{own_database.name}.entries",
+        "writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"},
+    }
+    for records in ([record("sub_2", 6)], [record("sub_1", 4), record("sub_3", 7)]):
+        await admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": unsure})
+        with pytest.raises(DependencyDown):
+            await store.write(EMPTY, records)
+        await store.write(EMPTY, records)
+    assert {entry.submission for entry in await store.records(EMPTY)} == {"sub_1", "sub_2", "sub_3"}
 
 
 async def test_a_generation_is_discarded_alone(store: Leaderboards) -> None:
