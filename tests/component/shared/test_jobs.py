@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -35,6 +35,24 @@ async def test_a_job_is_queued_once(jobs: Jobs) -> None:
     assert lease is not None
     await jobs.finish(lease)
     assert not await jobs.queue("sub_1", {}), "a finished job is not queued again by a duplicate"
+
+
+async def test_jobs_that_are_done_cost_nothing_to_count_claim_or_expire(jobs: Jobs, mongo_database: Database) -> None:
+    done = {"state": JobState.DONE.value, "queued_at": datetime.now(UTC), "finished_at": datetime.now(UTC)}
+    await mongo_database["scans"].insert_many([{"_id": f"sub_{number}", **done} for number in range(500)])
+    await jobs.queue("sub_new", {}, team="team_1")
+    await mongo_database.command("profile", 2)
+    counts = await jobs.counts()
+    assert await jobs.claim("a") is not None
+    assert await jobs.claim("a") is None
+    assert await jobs.expire() == 0
+    await jobs.queue("sub_next", {}, team="team_1")
+    await mongo_database.command("profile", 0)
+    assert (counts.queued, counts.leased, counts.failed, counts.done) == (1, 0, 0, 500)
+    looks = [look async for look in mongo_database["system.profile"].find({"ns": f"{mongo_database.name}.scans"})]
+    assert len(looks) >= 8, "not everything was noted"
+    for look in looks:
+        assert look.get("docsExamined", 0) + look.get("keysExamined", 0) < 10, look
 
 
 async def test_many_workers_claim_each_job_once(jobs: Jobs) -> None:
