@@ -207,6 +207,9 @@ class CsvReader:
         undecodable = self._undecodable(block, at, line_ends)
         if undecodable is not None:
             good &= ~undecodable
+        if block.length > MAX_RECORD_BYTES:
+            # Whether a long record was cut by the end of a block must not decide.
+            good &= line_ends - line_starts <= MAX_RECORD_BYTES
         attempted = ~blank
         ordinals = np.cumsum(attempted, dtype=np.int64)
         ordinals += self._tally.attempted
@@ -214,6 +217,8 @@ class CsvReader:
         failed = np.flatnonzero(attempted & ~good)
         for line in failed[:MAX_FAILURES]:
             why = _UNDECODABLE if undecodable is not None and undecodable[line] else _SURPLUS
+            if line_ends[line] - line_starts[line] > MAX_RECORD_BYTES:
+                why = _TOO_LONG
             self._tally.failed(int(ordinals[line]), why)
         quoted, doubled = quotes.fields(positions)
         rows = np.cumsum(good) - 1
@@ -279,17 +284,12 @@ class CsvReader:
         text = memoryview(block.raw)[at : at + int(line_ends[-1])]
         if is_utf8(text):
             return None
+        # Each wrong byte comes back as a question mark, everything else as it was.
+        shown = codecs.utf_8_decode(text, "surrogateescape", True)[0].encode("utf-8", "replace")
         wrong = np.zeros(len(line_ends), dtype=np.bool_)
-        begin = 0
-        while True:
-            try:
-                codecs.utf_8_decode(text[begin:], "strict", True)
-            except UnicodeDecodeError as error:
-                line = int(np.searchsorted(line_ends, begin + error.start))
-                wrong[line] = True
-                begin = int(line_ends[line]) + 1
-                continue
-            return wrong
+        differing = np.frombuffer(shown, dtype=np.uint8) != block.bytes[at : at + len(text)]
+        wrong[np.searchsorted(line_ends, np.flatnonzero(differing))] = True
+        return wrong
 
     def _plain(self, block: Block, at: int, most: int, *, final: bool) -> tuple[int, bool, Batch | None]:
         """At most `most` records by the state machine: where they end, whether all were complete, and they."""
@@ -312,6 +312,8 @@ class CsvReader:
                 why = _SURPLUS
             if not self._strict and not is_utf8(line):
                 why = _UNDECODABLE
+            if len(line) > MAX_RECORD_BYTES:
+                why = _TOO_LONG
             if why is not None:
                 self._fail(why)
                 continue

@@ -143,6 +143,7 @@ class _Reader:
     def _split(self, block: Block, end: int) -> None:
         """The lines of a block up to `end`: those of known shapes together, the others one by one."""
         scanned = ScannedLines(block, end)
+        scanned.irregular |= scanned.ends - scanned.starts > MAX_RECORD_BYTES
         open_lines = np.ones(len(scanned.ends), dtype=np.bool_)
         found: list[tuple[Shape, Shaped]] = []
         if self._strict or is_utf8(block.raw[:end]):
@@ -252,6 +253,8 @@ class _Reader:
 
 
 def _parse(line: bytes) -> dict[str, bytes | None]:
+    if len(line) > MAX_RECORD_BYTES:
+        raise RecordFails(_TOO_LONG)
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
