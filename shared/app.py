@@ -175,7 +175,7 @@ class Service:
         """Run until told to stop by SIGTERM or SIGINT; exits 0 then, 1 if the process had to give up."""
         logs.configure(self.settings.process or self.name, self.settings.log_level)
         tracing.configure(self.settings.process or self.name, self.settings.otlp_endpoint)
-        # What was imported and composed lives as long as the process: the collector need not look at it again and again.
+        # What was imported and composed lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(5_000, 20, 50)
