@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.ingest.challenge import PhaseClosed
+from services.ingest.challenge import Challenge, PhaseClosed
 from services.ingest.intake import Intake
 from services.ingest.quota import KeyReused, Ledger, QuotaExhausted
 from services.ingest.store import KeyTaken, Missing, SubmissionChange
@@ -26,6 +26,10 @@ from shared.jobs import Job, Priority
 from shared.logs import get_logger
 
 log = get_logger(__name__)
+
+
+ON_ITS_WAY = timedelta(seconds=1)
+"""How long an event of the board may take to reach us before what it says does not exist."""
 
 
 class NotRegistered(Exception):
@@ -108,9 +112,7 @@ async def receive_submission(request: Request, reader: Principal, intake: Intake
 
 
 async def _receive(request: Request, reader: Principal, intake: Intake) -> Received:
-    challenge = await intake.board.challenge(request.challenge)
-    if not await intake.board.is_registered(request.team, request.challenge):
-        raise NotRegistered(request.challenge)
+    challenge = await open_challenge(request.challenge, request.team, intake)
     upload = await verified_upload(request.upload, reader, intake)
     if upload.length > challenge.max_bytes:
         raise DatasetTooLarge(challenge.max_bytes, upload.length)
@@ -181,6 +183,30 @@ async def _received_before(existing: Submission, request: Request, intake: Intak
     if existing.fingerprint != request.fingerprint:
         raise KeyReused(existing.key)
     return Received(existing, await intake.ledgers.load(existing.team, existing.challenge))
+
+
+async def open_challenge(id: str, team: str, intake: Intake) -> Challenge:
+    """A challenge that a team may submit to. What was announced a moment ago may still be on its way to us.
+
+    Raises:
+        Missing: there is no such challenge.
+        NotRegistered: the team may not submit to it.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + ON_ITS_WAY.total_seconds()
+    while True:
+        refusal: Missing | NotRegistered
+        try:
+            challenge = await intake.board.challenge(id)
+        except Missing as error:
+            refusal = error
+        else:
+            if await intake.board.is_registered(team, id):
+                return challenge
+            refusal = NotRegistered(id)
+        if loop.time() >= deadline:
+            raise refusal
+        await asyncio.sleep(0.1)
 
 
 async def verified_upload(id: str, reader: Principal, intake: Intake) -> Upload:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from typing import Any
 
-from services.ingest.commands import DatasetTooLarge, NotRegistered, verified_upload
+from services.ingest.commands import DatasetTooLarge, open_challenge, verified_upload
 from services.ingest.intake import Intake
 from services.ingest.store import Preflight
 from shared.auth import Principal
@@ -22,9 +22,7 @@ async def check(challenge_id: str, upload_id: str, team: Principal, intake: Inta
         Missing: no such challenge, or no such upload of this team.
         NotRegistered, DatasetTooLarge, UploadNotReady: there is nothing to check.
     """
-    challenge = await intake.board.challenge(challenge_id)
-    if not await intake.board.is_registered(team.owner, challenge_id):
-        raise NotRegistered(challenge_id)
+    challenge = await open_challenge(challenge_id, team.owner, intake)
     upload = await verified_upload(upload_id, team, intake)
     if upload.length > challenge.max_bytes:
         raise DatasetTooLarge(challenge.max_bytes, upload.length)

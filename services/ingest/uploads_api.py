@@ -51,12 +51,16 @@ def create_router(intake: Intake) -> APIRouter:
 
     @router.post(PREFIX, status_code=201)
     async def create_upload(request: Request, team: Team) -> Response:
-        """Announce a file by its length and digest, with its first bytes if you like."""
+        """Announce a file by its length and digest, with its first bytes if you like.
+
+        Announced again with its Idempotency-Key it is the same upload, and `Upload-Offset` says where to go on: first
+        bytes that it has already are not taken twice.
+        """
         tus.require_version(request.headers)
         said = tus.announcement(request.headers, max_bytes=settings.upload_max_bytes)
         upload = await _announced(said, request.headers.get("idempotency-key"), team, intake)
-        if upload.state is UploadState.RECEIVING and tus.has_body(request.headers):
-            upload = await _receive(request, upload, upload.offset, intake)
+        if upload.state is UploadState.RECEIVING and upload.offset == 0 and tus.has_body(request.headers):
+            upload = await _receive(request, upload, 0, intake)
         elif upload.state is UploadState.VERIFYING:
             upload = await begin_verifying(upload, intake)
         headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": str(upload.offset)}

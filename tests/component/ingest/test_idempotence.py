@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.component.ingest.stage import CSV, TUS, Stage, announce
+from tests.component.ingest.stage import BODY, CSV, TUS, Stage, announce
 
 
 async def test_the_same_key_and_body_give_the_same_submission(stage: Stage) -> None:
@@ -86,6 +86,18 @@ async def test_an_upload_with_a_key_is_made_once(stage: Stage) -> None:
     other = await team.http.post("/v1/uploads", headers=announce(CSV + b"1,2\n") | key)
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
     assert other.headers["tus-resumable"] == TUS["Tus-Resumable"]
+
+
+async def test_an_upload_announced_again_takes_its_first_bytes_once(stage: Stage) -> None:
+    team = await stage.team()
+    half = len(CSV) // 2
+    headers = announce(CSV) | BODY | {"Idempotency-Key": "k"}
+    answers = [await team.http.post("/v1/uploads", headers=headers, content=CSV[:half]) for _ in range(2)]
+    assert [(answer.status_code, answer.headers["upload-offset"]) for answer in answers] == [(201, str(half))] * 2
+    location = answers[0].headers["location"]
+    assert answers[1].headers["location"] == location
+    assert (await team.patch(location, half, CSV[half:])).status_code == 204
+    assert (await team.http.get(location)).json()["state"] == "verified"
 
 
 async def test_a_team_pages_through_its_own_submissions(stage: Stage) -> None:
