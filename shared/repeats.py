@@ -33,6 +33,16 @@ class Planned:
         return f"Planned(ids={self.ids!r})"
 
 
+def shown_before() -> Problem:
+    """409 for a repeated request whose answer held a secret that can only be made anew with the key it came with."""
+    return Problem(
+        409,
+        "secret_shown_before",
+        "This request was answered before, and its secret was shown then.",
+        "Repeat it with the API key that it was first sent with, or ask for a new secret.",
+    )
+
+
 class Repeats:
     """Plans what a request makes, and plans the same for its repetition."""
 

@@ -20,6 +20,7 @@ from shared.ids import CredentialId
 from shared.logs import get_logger
 from shared.mongo import AggregateExists
 from shared.problems import Fault, Problem, not_found
+from shared.repeats import shown_before
 from shared.sweeper import each
 
 log = get_logger(__name__)
@@ -178,6 +179,8 @@ async def issue_credential(
     except AggregateExists:
         found = await store.credential(id)
         assert found is not None
+        if found.secret_sha256 != key.secret_sha256:
+            raise shown_before() from None
         return Issued(found, key)
     log.info("credential_issued", credential=id, owner=owner, role=role.value)
     return Issued(state, key)

@@ -26,6 +26,7 @@ from shared.ids import Ids
 from shared.logs import get_logger
 from shared.mongo import AggregateExists
 from shared.problems import Fault, Problem, not_found
+from shared.repeats import shown_before
 
 log = get_logger(__name__)
 
@@ -119,7 +120,10 @@ async def subscribe(
     try:
         await store.add_subscription(state)
     except AggregateExists:
-        return await subscription_of(principal, id, store=store), secret
+        found = await subscription_of(principal, id, store=store)
+        if secret not in [known.value for known in found.secrets]:
+            raise shown_before() from None
+        return found, secret
     log.info("subscribed", subscription=id, owner=principal.owner)
     return state, secret
 

@@ -10,7 +10,11 @@ import pytest
 from jiebang.errors import DeclarationError
 from services.board import credential as credentials
 from services.board import team as teams
+from services.board.commands import issue_credential
+from services.board.store import MemoryStore
 from shared.contracts.board import CredentialIssued, CredentialRevoked, RegistrationAccepted, Role, TeamRegistered
+from shared.problems import Problem
+from tests.fakes import FixedClock
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TEAM = "team_01jnb3v8k2e7wqx0m5yt4c9rza"
@@ -84,3 +88,14 @@ def test_a_key_works_until_it_expires_or_is_revoked() -> None:
     assert facts == [CredentialRevoked(credential="key_a", owner=TEAM)]
     assert not revoked.alive(NOW)
     assert credentials.revoke(revoked, NOW + timedelta(hours=1)) == (revoked, [])
+
+
+async def test_a_key_that_cannot_be_made_again_is_not_shown_as_if_it_were_one() -> None:
+    """A request repeated with another API key of the same owner makes another secret: no key that works."""
+    store = MemoryStore(FixedClock())
+    first = await issue_credential("key_a", Role.ORGANISER, "org_a", entropy=b"a" * 32, store=store)
+    again = await issue_credential("key_a", Role.ORGANISER, "org_a", entropy=b"a" * 32, store=store)
+    assert again.key.key == first.key.key
+    with pytest.raises(Problem) as refused:
+        await issue_credential("key_a", Role.ORGANISER, "org_a", entropy=b"b" * 32, store=store)
+    assert (refused.value.status, refused.value.code) == (409, "secret_shown_before")

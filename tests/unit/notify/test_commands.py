@@ -63,13 +63,19 @@ class World:
     store: MemoryStore
     post: Post
 
-    async def subscribe(self, url: str = "https://example.org/hook", **filters: Any) -> Subscription:
+    async def subscribe(
+        self,
+        url: str = "https://example.org/hook",
+        id: str | None = None,
+        random: bytes = b"r" * 32,
+        **filters: Any,
+    ) -> Subscription:
         subscription, _ = await commands.subscribe(
-            IDS.new("whk"),
+            id or IDS.new("whk"),
             url=url,
             filters=Filters.model_validate(filters),
             description=None,
-            random=b"r" * 32,
+            random=random,
             principal=SPONSOR,
             store=self.store,
             resolve=resolves,
@@ -315,3 +321,12 @@ async def test_nothing_of_another_sponsors_subscription_can_be_touched(world: Wo
             await touched
         assert refusal.value.status == 404
     assert await world.see(subscription) == subscription
+
+
+async def test_a_secret_that_cannot_be_made_again_is_not_shown_as_if_it_signed(world: World) -> None:
+    """A request repeated with another API key of the same sponsor makes another secret, which signs nothing."""
+    first = await world.subscribe(id="whk_a")
+    assert await world.subscribe(id="whk_a") == first
+    with pytest.raises(Problem) as refused:
+        await world.subscribe(id="whk_a", random=b"s" * 32)
+    assert (refused.value.status, refused.value.code) == (409, "secret_shown_before")
