@@ -83,10 +83,16 @@ async def _watched(http: aiohttp.ClientSession, load: Load, number: int) -> floa
 
 
 async def _ranked(http: aiohttp.ClientSession, load: Load, expected: int) -> None:
+    """Wait until the board has recorded `expected` submissions."""
     while True:
-        async with http.get(f"/v1/leaderboards/{load.challenge}", params={"limit": "200"}) as answer:
-            board = await answer.json()
-        if not board["provisional"] and sum(entry["submissions"] for entry in board["entries"]) >= expected:
+        recorded, path = 0, f"/v1/leaderboards/{load.challenge}?limit=200"
+        while path:
+            async with http.get(path) as answer:
+                board = await answer.json()
+            recorded += sum(entry["submissions"] for entry in board["entries"])
+            following = board["next"] if not board["provisional"] else None
+            path = f"/v1/leaderboards/{load.challenge}?limit=200&after={following}" if following else ""
+        if not board["provisional"] and recorded >= expected:
             return
         await asyncio.sleep(0.25)
 
