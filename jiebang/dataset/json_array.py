@@ -17,14 +17,16 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+("?)|[\[\]{}]', re.DOTALL)
 _SCALAR = re.compile(r"[^,\[\]{}]*")
 _BROKEN = "the array is broken here, and what follows is not read"
 _OPEN_ARRAY = "the array does not end"
+_TOO_LONG = f"it is longer than {MAX_RECORD_BYTES >> 20} MiB, and what follows is not read"
 
 
 @dataclass(frozen=True)
 class Element:
-    """One element: its value, or why it fails."""
+    """One element: its value, or why it fails, and whether that ends the reading."""
 
     value: Any = None
     problem: str | None = None
+    ends: bool = False
 
 
 class _Text:
@@ -69,10 +71,9 @@ def elements(blocks: Iterable[bytes]) -> Iterator[Element]:
     else:
         while True:
             element = _element(text)
-            if element is None:
-                yield Element(problem=_BROKEN)
-                return
             yield element
+            if element.ends:
+                return
             following = text.peek()
             if following not in (",", "]"):
                 yield Element(problem=_BROKEN if following else _OPEN_ARRAY)
@@ -85,8 +86,8 @@ def elements(blocks: Iterable[bytes]) -> Iterator[Element]:
         yield Element(problem=_BROKEN)
 
 
-def _element(text: _Text) -> Element | None:
-    """The element at `at`, which moves behind it; None where its end cannot be told."""
+def _element(text: _Text) -> Element:
+    """The element at `at`, which moves behind it; one whose end cannot be told ends the reading."""
     while True:
         problem = None
         try:
@@ -101,12 +102,12 @@ def _element(text: _Text) -> Element | None:
             text.at = found
             return Element(problem=problem) if problem else Element(value)
         if len(text.text) - text.at > MAX_RECORD_BYTES:
-            return None
+            return Element(problem=_TOO_LONG, ends=True)
         if not text.more():
-            if problem is None:
-                text.at = len(text.text)
-                return Element(value)
-            return None
+            if problem is not None:
+                return Element(problem=_BROKEN, ends=True)
+            text.at = len(text.text)
+            return Element(value)
 
 
 def _end_of_element(text: str, at: int) -> int | None:

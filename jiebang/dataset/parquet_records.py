@@ -24,7 +24,7 @@ from jiebang.dataset.text_columns import nullable_view_array
 _BATCH_CELLS = 1 << 20
 _BATCH_ROWS = (1_000, 65_536)
 _UNDECODABLE = "it holds an undecodable byte"
-_DAMAGED = "the file is damaged from here on"
+_DAMAGED = "the row group is damaged from here on"
 # DuckDB writes these as the rules do, much faster than it could be done here.
 _PLAIN = (
     pa.types.is_integer,
@@ -58,29 +58,29 @@ class ParquetFile:
         if self.problem is not None:
             return
         types = self.types(wanted)
-        fields = [None if index is None else self.schema.field(index) for index in wanted]
+        least, most = _BATCH_ROWS
+        rows = max(least, min(most, _BATCH_CELLS // max(1, len(self.names))))
         with pq.ParquetFile(self.file.location, pre_buffer=False) as parquet:
-            least, most = _BATCH_ROWS
-            rows = max(least, min(most, _BATCH_CELLS // max(1, len(self.names))))
-            whole = parquet.metadata.num_rows
-            share = self.text_bytes / max(1, whole)
-            batches = parquet.iter_batches(batch_size=rows, use_threads=False)
-            while True:
-                try:
-                    records = next(batches, None)
-                except (OSError, pa.ArrowException):
-                    tally.failed(tally.attempted + 1, _DAMAGED)
-                    tally.attempted = whole
-                    return
-                if records is None:
-                    return
-                yield self._batch(records, wanted, fields, types, tally, share)
+            metadata = parquet.metadata
+            share = self.text_bytes / max(1, metadata.num_rows)
+            for group in range(metadata.num_row_groups):
+                following = tally.attempted + metadata.row_group(group).num_rows
+                batches = parquet.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
+                while True:
+                    try:
+                        records = next(batches, None)
+                    except (OSError, pa.ArrowException):
+                        tally.failed(tally.attempted + 1, _DAMAGED)
+                        tally.attempted = following
+                        break
+                    if records is None:
+                        break
+                    yield self._batch(records, wanted, types, tally, share)
 
     def _batch(
         self,
         records: pa.RecordBatch,
         wanted: Sequence[int | None],
-        fields: Sequence[pa.Field | None],
         types: Sequence[pa.DataType],
         tally: Tally,
         share: float,

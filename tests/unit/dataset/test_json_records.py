@@ -177,6 +177,7 @@ def test_an_element_that_is_too_long_ends_the_reading(folder: Path, monkeypatch:
     found = read(content, folder, FileKind.JSON)
     assert found.records == {1: ("1",)}
     assert found.attempted == 2
+    assert found.failures == {2: "it is longer than 16 MiB, and what follows is not read"}
 
 
 def test_an_undecodable_byte_fails_its_line(folder: Path) -> None:
