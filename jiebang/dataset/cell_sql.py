@@ -68,7 +68,10 @@ def raw_text(column_type: pa.DataType, expression: str) -> str:
         return expression
     if pa.types.is_float64(column_type):
         return f"CASE WHEN isnan({expression}) THEN NULL ELSE CAST({expression} AS VARCHAR) END"
-    return f"CAST({expression} AS VARCHAR)"
+    text = f"CAST({expression} AS VARCHAR)"
+    if pa.types.is_decimal128(column_type) and column_type.precision == column_type.scale:
+        return f"regexp_replace({text}, '^(-?)[.]', '\\10.')"  # DuckDB leaves out a zero that no digit is kept for
+    return text
 
 
 @dataclass(frozen=True)
