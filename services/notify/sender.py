@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -24,7 +24,6 @@ from standardwebhooks import Webhook
 from services.notify.addresses import AddressRefused, Endpoint, check_address
 from services.notify.delivery import ANSWER_KEPT, Reply
 from services.notify.retries import retry_after
-from shared.clock import Clock
 from shared.contracts.envelope import CONTENT_TYPE
 
 WHOLE_TIME_OUT = 15.0
@@ -36,6 +35,7 @@ _KEEP_ALIVE = 30.0
 _ADDRESSES_TRIED = 3
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+Now = Callable[[], Awaitable[datetime]]
 
 
 class Resolver:
@@ -113,18 +113,21 @@ class Sends(Protocol):
 
 
 class Sender:
-    """Sends events. Use it as a context manager: it keeps connections open for a while."""
+    """Sends events. Use it as a context manager: it keeps connections open for a while.
+
+    `now` says when a request is signed: receivers refuse what is five minutes off, so no machine's own clock will do.
+    """
 
     def __init__(
         self,
-        clock: Clock,
+        now: Now,
         resolve: Resolve,
         *,
         allow_loopback: bool = False,
         whole_time_out: float = WHOLE_TIME_OUT,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._clock = clock
+        self._now = now
         self._whole_time_out = whole_time_out
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
@@ -145,13 +148,17 @@ class Sender:
 
     async def send(self, webhook_id: str, url: str, secrets: Sequence[str], body: str) -> Reply:
         """Posts `body` once, signed with every secret, and says how it went; never raises for what a receiver does."""
+        moment = await self._now()
         started = time.perf_counter()
         answer, status, asked = bytearray(), None, None
         error: str | None = None
         try:
-            async with asyncio.timeout(self._whole_time_out), self._post(webhook_id, url, secrets, body) as response:
+            async with (
+                asyncio.timeout(self._whole_time_out),
+                self._post(webhook_id, url, secrets, body, moment) as response,
+            ):
                 status = response.status
-                asked = retry_after(_text_headers(response.headers), self._clock.now())
+                asked = retry_after(_text_headers(response.headers), moment)
                 async for chunk in _at_most(response, ANSWER_READ):
                     answer += chunk[: ANSWER_KEPT - len(answer)]
         except AddressRefused as refusal:
@@ -172,8 +179,7 @@ class Sender:
             retry_after=asked,
         )
 
-    def _post(self, webhook_id: str, url: str, secrets: Sequence[str], body: str) -> Any:
-        moment = self._clock.now().astimezone(UTC)
+    def _post(self, webhook_id: str, url: str, secrets: Sequence[str], body: str, moment: datetime) -> Any:
         headers = {
             # Spelled out, so that an IPv6 host keeps its brackets.
             "Host": urlsplit(url).netloc,

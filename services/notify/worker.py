@@ -114,7 +114,7 @@ def create_service(settings: WorkerSettings) -> Service:
     async def deliver() -> None:
         resolver = Resolver()
         async with Sender(
-            service.clock,
+            store.now,
             resolver,
             allow_loopback=settings.webhook_allow_loopback,
             whole_time_out=settings.time_out.total_seconds(),

@@ -72,7 +72,7 @@ async def queue(store: MemoryStore, there: Receiver, count: int) -> str:
 async def dispatching(store: MemoryStore) -> AsyncIterator[None]:
     resolver = Resolver()
     settings = WorkerSettings(concurrency=8, per_endpoint=4, poll_every=timedelta(milliseconds=20))
-    async with Sender(SystemClock(), resolver, allow_loopback=True) as sender:
+    async with Sender(store.now, resolver, allow_loopback=True) as sender:
         running = asyncio.create_task(Dispatcher(store, sender, settings).run())
         try:
             yield

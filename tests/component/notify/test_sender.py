@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,10 +29,14 @@ FIRST, SECOND = secret_of(b"1" * 32), secret_of(b"2" * 32)
 BODY = '{"type":"score.completed.v1","data":{"total":"91.000000","名":"值"}}'
 
 
+async def now() -> datetime:
+    return SystemClock().now()
+
+
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
     resolver = Resolver()
-    async with Sender(SystemClock(), resolver, allow_loopback=True, whole_time_out=1.0) as sender:
+    async with Sender(now, resolver, allow_loopback=True, whole_time_out=1.0) as sender:
         yield sender
     resolver.close()
 
@@ -63,6 +67,23 @@ async def test_during_a_rotation_either_secret_verifies(sender: Sender) -> None:
     (request,) = there.received
     for secret in (FIRST, SECOND):
         assert Webhook(secret).verify(request.body, request.headers)
+
+
+async def test_the_moment_of_a_signature_is_the_one_it_is_told_and_not_the_machines() -> None:
+    """A worker whose clock is an hour off would sign what every receiver refuses."""
+    told = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+    async def elsewhere() -> datetime:
+        return told
+
+    async with (
+        receiver(answer(503, Retry_After="Sun, 01 Mar 2026 08:02:00 GMT")) as there,
+        Sender(elsewhere, Names("127.0.0.1"), allow_loopback=True) as sender,
+    ):
+        reply = await send(sender, there.url)
+    (request,) = there.received
+    assert request.headers["webhook-timestamp"] == str(int(told.timestamp()))
+    assert reply.retry_after == timedelta(minutes=2)
 
 
 async def test_status_answer_and_retry_after_come_back(sender: Sender) -> None:
@@ -134,7 +155,7 @@ async def test_a_name_is_kept_for_tls_and_host_while_the_address_is_what_was_che
     server.sni_callback = lambda _socket, name, _context: seen.append(name)
     async with receiver(answer(200), server) as there:
         asked = Names("127.0.0.1")
-        async with Sender(SystemClock(), asked, allow_loopback=True, tls=trusting) as sender:
+        async with Sender(now, asked, allow_loopback=True, tls=trusting) as sender:
             reply = await send(sender, f"https://hooks.example.org:{there.port}/hook")
     assert reply.taken
     assert seen == ["hooks.example.org"]
@@ -146,7 +167,7 @@ async def test_a_good_certificate_of_another_name_is_refused(tmp_path: Path) -> 
     server, trusting = certificate(tmp_path, "hooks.example.org")
     async with (
         receiver(answer(200), server) as there,
-        Sender(SystemClock(), Names("127.0.0.1"), allow_loopback=True, tls=trusting) as sender,
+        Sender(now, Names("127.0.0.1"), allow_loopback=True, tls=trusting) as sender,
     ):
         reply = await send(sender, f"https://other.example.org:{there.port}/hook")
     assert reply.error == "tls_failed"
@@ -169,10 +190,10 @@ async def test_a_name_that_turns_private_after_it_was_checked_is_refused_at_conn
     """Fault 33. The very same name and receiver are reached where loopback is allowed, so the fault is a real one."""
     async with receiver(answer(200)) as there:
         url = f"http://rebinding.example.org:{there.port}/hook"
-        async with Sender(SystemClock(), Names("127.0.0.1"), allow_loopback=True) as careless:
+        async with Sender(now, Names("127.0.0.1"), allow_loopback=True) as careless:
             assert (await send(careless, url)).taken
         reached = there.connections
-        async with Sender(SystemClock(), Names("127.0.0.1"), allow_loopback=False) as careful:
+        async with Sender(now, Names("127.0.0.1"), allow_loopback=False) as careful:
             reply = await send(careful, url)
     assert reply.error == "address_refused"
     assert there.connections == reached
@@ -181,7 +202,7 @@ async def test_a_name_that_turns_private_after_it_was_checked_is_refused_at_conn
 async def test_one_private_address_among_public_ones_refuses_them_all() -> None:
     async with receiver(answer(200)) as there:
         names = Names(["127.0.0.1", "10.0.0.1"])
-        async with Sender(SystemClock(), names, allow_loopback=True) as sender:
+        async with Sender(now, names, allow_loopback=True) as sender:
             reply = await send(sender, f"http://mixed.example.org:{there.port}/hook")
     assert reply.error == "address_refused"
     assert there.connections == 0
@@ -189,7 +210,7 @@ async def test_one_private_address_among_public_ones_refuses_them_all() -> None:
 
 async def test_numbers_in_disguise_are_checked_as_what_they_resolve_to() -> None:
     resolver = Resolver()
-    async with Sender(SystemClock(), resolver) as sender:
+    async with Sender(now, resolver) as sender:
         for host in ("2130706433", "0x7f000001", "127.1", "0177.0.0.1", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"):
             reply = await send(sender, f"http://{host}/hook")
             assert reply.error in ("address_refused", "unresolvable"), host
