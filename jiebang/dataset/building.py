@@ -108,10 +108,9 @@ class TableBuilder:
         if not self._is_inferred(index):
             return ColumnType.TEXT
         missing = frozenset(self._plan.declaration.missing_for(self._plan.columns[index].name))
-        texts = (cells[row].as_py() for row in rows)
-        return guess_type(
-            cell for text in texts if text is not None and (cell := canonical(str(text), missing)) is not None
-        )
+        # As text, since Arrow has days that Python has not.
+        texts = (cells[row].cast(pa.string()).as_py() for row in rows)
+        return guess_type(cell for text in texts if text is not None and (cell := canonical(text, missing)) is not None)
 
     def _selects(self, readings: dict[int, Reading]) -> Iterator[str]:
         """One select for each run of files whose columns have the same Arrow types."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jiebang.dataset.dialect import column_names
-from jiebang.dataset.json_values import Lexeme, container_text
 from jiebang.dataset.opening import DataFile
+from jiebang.dataset.parquet_values import value_text
 from jiebang.dataset.tally import MAX_COLUMNS, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import nullable_view_array
 
@@ -104,7 +100,7 @@ class ParquetFile:
 
 
 def open_parquet(file: DataFile) -> ParquetFile:
-    """Read the footer of a Parquet file; one that cannot be read, or has a binary column, is told in `problem`."""
+    """Read the footer of a Parquet file; why one cannot be read (a binary column, say) is told in `problem`."""
     try:
         with pq.ParquetFile(file.location) as parquet:
             schema = parquet.schema_arrow
@@ -112,11 +108,15 @@ def open_parquet(file: DataFile) -> ParquetFile:
             size = sum(parquet.metadata.row_group(group).total_byte_size for group in groups)
     except (OSError, pa.ArrowException, UnicodeDecodeError):
         return ParquetFile(file, pa.schema([]), (), 0, "it is not a readable Parquet file")
-    binary = next((field.name for field in schema if _holds_binary(field.type)), None)
-    problem = None if binary is None else f"column {binary!r:.80} is binary"
+    problems = (
+        f"column {field.name!r:.80} {why}"
+        for test, why in ((_holds_binary, "is binary"), (_repeats_a_name, "holds two fields of one name"))
+        for field in schema
+        if test(field.type)
+    )
     if len(schema) > MAX_COLUMNS:
         return ParquetFile(file, pa.schema([]), (), 0, TOO_MANY_COLUMNS)
-    return ParquetFile(file, schema, column_names(schema.names), max(size, file.bytes), problem)
+    return ParquetFile(file, schema, column_names(schema.names), max(size, file.bytes), next(problems, None))
 
 
 def _storage(column_type: pa.DataType) -> pa.DataType:
@@ -137,6 +137,16 @@ def _holds_binary(column_type: pa.DataType) -> bool:
     if pa.types.is_nested(column_type):
         return any(_holds_binary(column_type.field(index).type) for index in range(column_type.num_fields))
     return False
+
+
+def _repeats_a_name(column_type: pa.DataType) -> bool:
+    """Whether a type holds a structure with two fields of one name, which no JSON text can tell apart."""
+    column_type = _storage(column_type)
+    if not pa.types.is_nested(column_type):
+        return False
+    inner = [column_type.field(index) for index in range(column_type.num_fields)]
+    repeats = pa.types.is_struct(column_type) and len({field.name for field in inner}) < len(inner)
+    return repeats or any(_repeats_a_name(field.type) for field in inner)
 
 
 def _type_given(column_type: pa.DataType) -> pa.DataType:
@@ -160,7 +170,7 @@ def _decodable(records: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         except (pa.ArrowInvalid, UnicodeDecodeError):
             for row in range(len(column)):
                 try:
-                    column[row].as_py()
+                    value_text(column[row])
                 except UnicodeDecodeError:
                     good[row] = False
     return good
@@ -179,7 +189,7 @@ def _column(column: pa.Array, given: pa.DataType) -> pa.Array:
         return _shortest(column)
     if pa.types.is_timestamp(column_type):
         return _timestamps(column)
-    return nullable_view_array([_text(value, column_type) for value in column.to_pylist()])
+    return nullable_view_array([value_text(value) for value in column])
 
 
 def _shortest(column: pa.Array) -> pa.Array:
@@ -208,44 +218,3 @@ def _timestamps(column: pa.Array) -> pa.Array:
         texts[row] += b".%06d" % fractions[row]
     present = pc.is_valid(column).to_numpy(zero_copy_only=False).tolist()
     return nullable_view_array([text + zone if held else None for text, held in zip(texts, present, strict=True)])
-
-
-def _text(value: Any, column_type: pa.DataType) -> bytes | None:
-    """The text of one value of a rarer type."""
-    if value is None:
-        return None
-    if pa.types.is_nested(column_type):
-        return container_text(_nested(value)).encode("utf-8")
-    return _scalar(value).encode("utf-8")
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime.datetime):
-        zoned = value.tzinfo is not None
-        return value.replace(tzinfo=None).isoformat() + "Z" if zoned else value.isoformat()
-    if isinstance(value, datetime.time):
-        return value.isoformat(timespec="microseconds")
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f")
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _nested(value: Any) -> Any:
-    """A nested value in the terms of JSON: numbers as they are written, times as text, NaN as null."""
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, dict):
-        return {name: _nested(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nested(entry) for entry in value]
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return Lexeme(repr(value)) if math.isfinite(value) else repr(value)
-    if isinstance(value, int | decimal.Decimal):
-        return Lexeme(_scalar(value))
-    return _scalar(value)

@@ -27,15 +27,6 @@ def value_text(scalar: pa.Scalar) -> bytes | None:
     return (container_text(value) if isinstance(value, dict | list) else str(value)).encode("utf-8")
 
 
-def repeats_a_name(column_type: pa.DataType) -> bool:
-    """Whether a type holds a structure with two fields of one name, which no JSON text can tell apart."""
-    if not pa.types.is_nested(column_type):
-        return False
-    inner = [column_type.field(index) for index in range(column_type.num_fields)]
-    names = {field.name for field in inner}
-    return (pa.types.is_struct(column_type) and len(names) < len(inner)) or any(repeats_a_name(f.type) for f in inner)
-
-
 def _value(scalar: pa.Scalar) -> Any:
     """A value in the terms of JSON: numbers as they are written, times as text, NaN as null."""
     if not scalar.is_valid:
