@@ -203,6 +203,25 @@ def test_members_that_share_bytes_fail(opened: Open) -> None:
     assert codes(opened("a.zip", bytes(lying))) == ["overlapping_members"]
 
 
+def test_a_member_beyond_every_file_fails(opened: Open) -> None:
+    content = zipped(("a.csv", CSV))
+    directory, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    wide = struct.pack("<HHQ", 1, 8, 2**64 - 1)  # the 64-bit offset of a member whose 32-bit one is full
+    entry = bytearray(content[directory:end] + wide)
+    struct.pack_into("<H", entry, 30, len(wide))
+    struct.pack_into("<L", entry, 42, 0xFFFFFFFF)
+    closing = bytearray(content[end:])
+    struct.pack_into("<L", closing, 12, len(entry))
+    assert codes(opened("a.zip", content[:directory] + entry + closing)) == ["corrupt_archive"]
+
+
+def test_headers_that_lengthen_names_without_end_fail(opened: Open) -> None:
+    longer = tarfile.TarInfo("././@LongLink")
+    longer.type, longer.size = tarfile.GNUTYPE_LONGNAME, 1
+    header = longer.tobuf(tarfile.GNU_FORMAT) + b"x".ljust(tarfile.BLOCKSIZE, b"\0")
+    assert codes(opened("a.tar", header * 3_000 + tarred(("a.csv", CSV)))) == ["corrupt_archive"]
+
+
 def test_a_member_with_two_names_fails(opened: Open) -> None:
     content = bytearray(zipped(("a.csv", CSV)))
     content[30:35] = b"b.csv"
