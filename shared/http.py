@@ -21,6 +21,7 @@ from shared.problems import Fault, Problem
 LARGEST_JSON = 1024 * 1024
 LONGEST_IDEMPOTENCY_KEY = 255
 MOST_LISTED = 200
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 Limit = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many to list.")]
 After = Annotated[str | None, Query(max_length=512, description="The `next` of the page before.")]
@@ -294,5 +295,7 @@ class Observed:
             await self._app(scope, receive, watched)
             route = getattr(scope.get("route"), "path", "unmatched")
             current.update_name(f"{scope['method']} {route}")
-        metrics.REQUESTS.labels(route, scope["method"], str(status)).inc()
-        metrics.REQUEST_SECONDS.labels(route, scope["method"]).observe(elapsed())
+        # A method is any word that a client likes to send, and a label's values are kept for good.
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        metrics.REQUESTS.labels(route, method, str(status)).inc()
+        metrics.REQUEST_SECONDS.labels(route, method).observe(elapsed())

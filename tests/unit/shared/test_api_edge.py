@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shared import problems
+from shared import metrics, problems
 from shared.contracts.envelope import rfc3339
 from shared.failures import DependencyDown, TransientError
 from shared.http import BoundedJson, GivenMoment, Observed, conditional, cursor_of, fingerprint, link_next, place_of
@@ -208,3 +208,11 @@ async def test_a_moment_is_given_in_any_offset_and_taken_in_utc(api: httpx.Async
 def test_a_fingerprint_sees_values_and_not_spelling() -> None:
     assert fingerprint({"a": 1, "b": "é"}) == fingerprint({"b": "é", "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+async def test_methods_that_clients_make_up_are_one_label(api: httpx.AsyncClient) -> None:
+    for number in range(3):
+        assert (await api.request(f"MADEUP{number}", "/thing")).status_code == 405
+    methods = {sample.labels["method"] for metric in metrics.REQUESTS.collect() for sample in metric.samples}
+    assert "other" in methods
+    assert not [method for method in methods if method.startswith("MADEUP")]
