@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 Paths = str | Path | Sequence[str | Path]
 Progress = Callable[[str, float], None]
 
-FILES_LISTED = 10_000
-"""The most files that a report lists by name; the digest is of all."""
+LISTED_BYTES = 2_000_000
+"""About the most bytes that the list of a report's files takes, some 10,000 of them; the digest is of all."""
+
+MOST_WARNINGS = 100
+"""The most warnings that are written out; of more it is told how many."""
 
 
 @dataclass(frozen=True)
@@ -250,8 +254,8 @@ def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | Non
     judged = grade(combined, report.rubric)
     return replace(
         report,
-        warnings=(*report.warnings, *canonical.warnings),
-        tables=tuple(_profile(table, measured) for table in tables),
+        warnings=_told((*report.warnings, *canonical.warnings)),
+        tables=tuple(_profile(table, measured, LISTED_BYTES // len(tables)) for table in tables),
         measures=measured.results,
         combined=combined,
         judged=judged,
@@ -260,7 +264,13 @@ def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | Non
     )
 
 
-def _profile(table: Table, measured: Measured) -> dict[str, Any]:
+def _told(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    # One may be told of each of very many files.
+    more = len(warnings) - MOST_WARNINGS
+    return warnings if more <= 0 else (*warnings[:MOST_WARNINGS], f"{more} more warnings are not written out.")
+
+
+def _profile(table: Table, measured: Measured, listed: int) -> dict[str, Any]:
     """A table's columns in short, for a page that shows what was read."""
 
     def missing(column: Column) -> int:
@@ -269,7 +279,7 @@ def _profile(table: Table, measured: Measured) -> dict[str, Any]:
 
     return {
         "name": table.name,
-        "files": list(table.files[:FILES_LISTED]),
+        "files": list(table.files[: _fitting(table.files, listed)]),
         "records": table.records,
         "attempted": table.attempted,
         "missing": table.missing,
@@ -291,9 +301,15 @@ def _dataset(digest: str, files: Sequence[DataFile]) -> dict[str, Any]:
         "digest": digest,
         "files": [
             {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "kind": str(file.kind)}
-            for file in files[:FILES_LISTED]
+            for file in files[: _fitting([file.path for file in files], LISTED_BYTES)]
         ],
     }
+
+
+def _fitting(paths: Sequence[str], most: int) -> int:
+    """How many of the paths, with some 160 bytes of facts beside each, fit into so many bytes of a list."""
+    ends = accumulate(len(path.encode("utf-8")) + 160 for path in paths)
+    return sum(1 for _ in takewhile(lambda end: end <= most, ends))
 
 
 def read_declaration(source: Declaration | Mapping[str, Any] | str | Path | None, *, closed: bool) -> Declaration:

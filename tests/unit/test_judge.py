@@ -12,8 +12,9 @@ import pytest
 import rfc8785
 
 import jiebang
+from jiebang.dataset.opening import DataFile, FileKind
 from jiebang.errors import DatasetRefused, DeclarationError
-from jiebang.judge import Report
+from jiebang.judge import MOST_WARNINGS, Report, ScanResult
 from tests.cases import load_case
 
 
@@ -120,6 +121,20 @@ def test_a_scan_runs_the_gates_alone(tmp_path: Path) -> None:
     scan = jiebang.scan(load_case("penguins").write(tmp_path))
     assert scan.passed
     assert json.loads(scan.to_json())["dataset"]["files"][0]["path"] == "penguins.csv"
+
+
+def test_a_report_stays_small_however_many_files_and_warnings_there_are(tmp_path: Path) -> None:
+    named = [f"{number:05}{'n' * 900}.csv" for number in range(20_000)]
+    files = tuple(DataFile(name, 4, "0" * 64, tmp_path, FileKind.CSV) for name in named)
+    scan = ScanResult("0" * 64, files, ())
+    assert 1_500 < len(scan.as_dict()["dataset"]["files"]) < 2_500
+    assert len(scan.to_json()) < 3_000_000
+
+    for number in range(130):
+        (tmp_path / f"{number:03}.csv").write_bytes(b"a\n1\n")
+    report = jiebang.score(tmp_path, demand={"tables": {"000.csv": {"types": {"a": "integer"}}}})
+    assert len(report.warnings) == MOST_WARNINGS + 1
+    assert report.warnings[-1] == "29 more warnings are not written out."
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
