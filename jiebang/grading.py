@@ -42,7 +42,7 @@ def combine_tables(results: Sequence[MeasureResult]) -> MeasureResult:
         chosen[0],
         num=num,
         den=den,
-        value=ratio_value(num, den) if num is not None and den else chosen[0].value,
+        value=ratio_value(num, den) if status is Status.MEASURED and num is not None and den else chosen[0].value,
         table=None,
         evidence=tuple(evidence[:POINTERS]),
         note="; ".join(notes) or None,

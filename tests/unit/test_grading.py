@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -43,6 +44,13 @@ def test_the_worst_table_counts_for_the_worst_field_and_the_label() -> None:
 def test_failed_on_one_table_is_failed_for_the_dataset() -> None:
     combined = combine_tables([result("KEY-1", 5, 5, table="a"), result("KEY-1", status=Status.FAILED, table="b")])
     assert combined.status is Status.FAILED
+
+
+def test_a_failed_measure_has_no_value_even_where_it_has_integers() -> None:
+    failed = [result("FMT-1", 5, 5, table="a", status=Status.FAILED), result("FMT-1", 5, 5, table="b")]
+    failed[0] = replace(failed[0], value=None)  # one of its files could be read, the other not
+    combined = combine_tables(failed)
+    assert (combined.status, combined.num, combined.den, combined.value) == (Status.FAILED, 5, 5, None)
 
 
 def test_tables_without_a_value_do_not_hide_one_that_has() -> None:

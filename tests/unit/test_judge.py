@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import rfc8785
 
@@ -15,6 +17,7 @@ import jiebang
 from jiebang.dataset.opening import DataFile, FileKind
 from jiebang.errors import DatasetRefused, DeclarationError
 from jiebang.judge import MOST_WARNINGS, Report, ScanResult
+from jiebang.result import Status
 from tests.cases import load_case
 
 
@@ -115,6 +118,15 @@ def test_a_refused_dataset_is_not_measured(tmp_path: Path) -> None:
     assert repr(report).startswith("<Report rejected by G")
     assert report.as_dict()["dataset"]["records"] is None
     assert jiebang.scan(tmp_path).as_dict()["passed"] is False
+
+
+def test_in_a_challenge_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [b"x"]}), tmp_path / "a.parquet")
+    report = jiebang.score(tmp_path, demand={"types": {"a": "text"}})
+    result = report["FMT-1"]
+    assert result.status is Status.FAILED
+    assert [(pointer.file, pointer.note) for pointer in result.evidence] == [("a.parquet", "column 'a' is binary")]
+    assert "Hand in `a.parquet` anew: it cannot be read." in [fix.what for fix in report.fixes]
 
 
 def test_a_scan_runs_the_gates_alone(tmp_path: Path) -> None:
