@@ -310,6 +310,10 @@ BLIND_SPOTS: dict[str, tuple[str, Callable[[Files], Files]]] = {
             each(lambda row: {n: "1e30" if cell == "3960" else cell for n, cell in row.items()}),
         ),
     ),
+    "so many extreme values added that their column looks heavy-tailed and is not judged": (
+        "penguins",
+        changed(lambda rows: rows[:60] + [{**row, "bill_length_mm": "3960"} for row in rows[60:63]] + rows[63:]),
+    ),
     "references that are not found blanked": (
         "flights",
         lambda files: {
