@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, NoReturn
 
 import typer
 
 import jiebang
 from jiebang.cli import board, challenges, judging, login, operating, submissions, verifying
-from jiebang.cli.terminal import complain, exit_code, prefers_json, print_json
+from jiebang.cli.terminal import (
+    Exit,
+    Unexpected,
+    WrongUse,
+    complain,
+    exit_code,
+    prefers_json,
+    print_json,
+    speak_any_text,
+)
 from jiebang.errors import JiebangError
 
 app = typer.Typer(
@@ -50,11 +60,26 @@ operating.add_to(app)
 
 def run() -> None:
     """Run the command line; ends the process."""
+    as_json = prefers_json(sys.argv)
+    speak_any_text(as_json)
     try:
-        app()
+        # Usage errors are typer's to word for people; for programs they come here.
+        sys.exit(app(standalone_mode=not as_json) or Exit.DONE)
     except JiebangError as error:
-        if prefers_json(sys.argv):
-            print_json(error.as_dict())
-        else:
-            complain(error)
-        sys.exit(exit_code(error))
+        _end(error, as_json)
+    except typer.TyperException as error:
+        _end(WrongUse("wrong_usage", error.format_message(), "See the command's --help."), as_json)
+    except typer.Abort:
+        _end(JiebangError("aborted", "Nothing was done.", "It was not confirmed."), as_json)
+    except Exception as error:  # noqa: BLE001  (told in full)
+        # A bug: whoever mends it needs the traceback, and a program still gets its one JSON document.
+        traceback.print_exc()
+        _end(Unexpected(error), as_json)
+
+
+def _end(error: JiebangError, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json(error.as_dict())
+    else:
+        complain(error)
+    sys.exit(exit_code(error))

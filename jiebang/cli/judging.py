@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from jiebang.cli.showing import show_gates, show_report
-from jiebang.cli.terminal import AsJson, Exit, WrongUse, out, print_json, say, stages
+from jiebang.cli.terminal import AsJson, Exit, WrongUse, check_target, out, print_json, say, stages, write_target
 from jiebang.declaration import Declaration
 from jiebang.document import read_document
 
@@ -24,8 +24,19 @@ def split(text: str | None) -> list[str]:
 
 def declared(file: Path | None, short: Mapping[str, Any]) -> dict[str, Any]:
     """The declaration in a file with the single options over it."""
-    whole = Declaration.load(file).as_dict() if file is not None else {}
+    whole = _read_declaration(file).as_dict() if file is not None else {}
     return whole | {key: value for key, value in short.items() if value not in (None, [])}
+
+
+def _read_declaration(file: Path) -> Declaration:
+    document = read_document(file)
+    if isinstance(document.data.get("demand"), dict):
+        raise WrongUse(
+            "challenge_file",
+            f"{file} is a challenge file.",
+            f"Use `--challenge {file}` to judge as it demands.",
+        )
+    return Declaration.load(file)
 
 
 def read_challenge(file: Path) -> tuple[Declaration, str | dict[str, Any]]:
@@ -70,6 +81,7 @@ def score(
     import jiebang.judge as judge
     from jiebang.report import render_html
 
+    check_target(html)
     short = {
         "label": label,
         "key": split(key),
@@ -100,13 +112,14 @@ def score(
             paths, declare=declaration, demand=demand, rubric=chosen, threads=threads, progress=progress
         )
     facts = report.as_dict()
-    if html is not None:
-        html.write_text(render_html(facts), encoding="utf-8")
-        say(f"Report written to {escape(str(html))}.")
     if as_json:
         print(report.to_json())
     else:
         show_report(out, facts)
+    if html is not None:
+        if not write_target(html, render_html(facts)):
+            raise typer.Exit(Exit.UNAVAILABLE)
+        say(f"Report written to {escape(str(html))}.")
     if facts["total"] is None:
         raise typer.Exit(Exit.NO)
 

@@ -59,19 +59,26 @@ def read_state(name: str) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise WrongUse("broken_state", f"{path} is damaged: {error}.", "Remove it and log in again.") from None
+    except (OSError, ValueError) as error:
+        raise WrongUse("broken_state", f"{path} cannot be read: {error}.", "Remove it and log in again.") from None
     return value if isinstance(value, dict) else {}
 
 
 def write_state(name: str, value: dict[str, Any]) -> None:
     """Replace one of these files, readable by its owner alone."""
     folder = configuration_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = folder / f".{name}.{os.getpid()}"
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1)
-    new.replace(folder / name)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(value, file, ensure_ascii=False, indent=1)
+        new.replace(folder / name)
+    except OSError as error:
+        raise WrongUse(
+            "cannot_write",
+            f"{folder / name} could not be written: {error.strerror}.",
+            "Let XDG_CONFIG_HOME name a folder that you may write to.",
+        ) from None
 
 
 def role_of(key: str) -> str:

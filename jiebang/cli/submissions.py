@@ -13,7 +13,21 @@ from rich.markup import escape
 
 from jiebang.cli.login import client, read_state, write_state
 from jiebang.cli.showing import show_difference, show_report, show_submission, state_line
-from jiebang.cli.terminal import AsJson, Exit, err, local_time, out, print_json, say, size, table, transfer
+from jiebang.cli.terminal import (
+    AsJson,
+    Exit,
+    WrongUse,
+    check_target,
+    err,
+    local_time,
+    out,
+    print_json,
+    say,
+    size,
+    table,
+    transfer,
+    write_target,
+)
 from jiebang.cli.verifying import read_json
 from jiebang.client import FINAL_STATES, Client, Problem
 from jiebang.packing import Package
@@ -33,6 +47,7 @@ def submit(
 
     With --wait it ends with 1 when the submission is rejected, and with 3 when the platform failed on it.
     """
+    check_target(receipt)
     package = Package(path)
     with transfer("reading", package.length, quiet=as_json) as progress:
         sha256 = package.sha256(progress)
@@ -40,8 +55,7 @@ def submit(
         upload = _upload(server, package, sha256, as_json)
         submission = server.submit(challenge, upload, note)
         _forget(server, sha256)
-        if receipt is not None:
-            receipt.write_text(json.dumps(submission["receipt"], indent=1), encoding="utf-8")
+        kept = receipt is None or write_target(receipt, json.dumps(submission["receipt"], indent=1))
         if not as_json:
             say(
                 f"[green]✓[/] Received as [bold]{escape(str(submission['id']))}[/] at "
@@ -53,9 +67,11 @@ def submit(
                 print_json(final)
             else:
                 show_submission(out, final)
-            raise typer.Exit(ending(final))
+            raise typer.Exit(ending(final) if kept else Exit.UNAVAILABLE)
     if as_json:
         print_json(submission)
+    if not kept:
+        raise typer.Exit(Exit.UNAVAILABLE)
 
 
 def _upload(server: Client, package: Package, sha256: str, quiet: bool) -> str:
@@ -116,16 +132,19 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """The report of a submission that was scored."""
+    check_target(html)
     path = f"/v1/reports/{quote(submission)}"
+    kept = True
     with client() as server:
-        if html is not None:
-            html.write_text(server.get_text(path, "text/html"), encoding="utf-8")
-            say(f"Report written to {escape(str(html))}.")
         facts = server.get(path) if as_json or html is None else None
+        if html is not None and (kept := write_target(html, server.get_text(path, "text/html"))):
+            say(f"Report written to {escape(str(html))}.")
     if as_json:
         print_json(facts)
     elif facts is not None:
         show_report(out, facts)
+    if not kept:
+        raise typer.Exit(Exit.UNAVAILABLE)
 
 
 def diff(
@@ -156,10 +175,16 @@ def cancel(submission: str, as_json: AsJson = False) -> None:
 
 
 def quota(
-    challenge: Annotated[str | None, typer.Option(help="One challenge; default: all you are registered for.")] = None,
+    challenge: Annotated[
+        str | None, typer.Argument(help="One challenge's id; default: all you are registered for.")
+    ] = None,
+    named: Annotated[str | None, typer.Option("--challenge", help="The same as an option.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many attempts are left, today and in all."""
+    """How many attempts are used and left, today and in all."""
+    if challenge and named:
+        raise WrongUse("named_twice", "The challenge is named twice.", "Name it once.")
+    challenge = challenge or named
     ledgers = []
     with client() as server:
         names = [challenge] if challenge else [each["id"] for each in server.each("/v1/challenges")]
@@ -173,15 +198,19 @@ def quota(
     if as_json:
         print_json({"quota": ledgers})
         return
-    rows = table("challenge", "today", "in all", "returns", right=("today", "in all"))
+    rows = table("challenge", "today", "in all", "returns")
     for ledger in ledgers:
         rows.add_row(
             ledger["challenge"],
-            f"{ledger['used_today']} of {ledger['per_day']}",
-            f"{ledger['used_total']} of {ledger['total']}",
+            _used(ledger["used_today"], ledger["per_day"]),
+            _used(ledger["used_total"], ledger["total"]),
             local_time(ledger.get("returns_at")),
         )
     out.print(rows if ledgers else "You are registered for no challenge.")
+
+
+def _used(used: int, allowed: int) -> str:
+    return f"used {used} of {allowed}, {max(0, allowed - used)} left"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +52,19 @@ class WrongUse(JiebangError):
     """The command was asked for something it cannot mean."""
 
 
+class Unexpected(JiebangError):
+    """Something happened that nobody foresaw."""
+
+    fault = Fault.PLATFORM
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            "unexpected",
+            f"Something went wrong inside: {type(error).__name__}: {error}",
+            "The traceback is on standard error; please report it.",
+        )
+
+
 _WRONG_USE_CODES = frozenset({"no_such_path"})
 _WRONG_USE_STATUS = frozenset({400, 401, 422})
 
@@ -80,6 +96,43 @@ def complain(error: JiebangError) -> None:
 def say(text: str) -> None:
     """A line for people, on standard error, so that standard output holds only what was asked for."""
     err.print(text)
+
+
+def speak_any_text(as_json: bool) -> None:
+    """Let no name or sentence end the command because the terminal has no such character; JSON is always UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if as_json and stream is sys.stdout:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        else:
+            stream.reconfigure(errors="replace")
+
+
+def check_target(path: Path | None) -> None:
+    """Raise WrongUse for a file that could not be written, before the work for it is done."""
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir():
+        why = f"{path} is a folder."
+    elif not folder.is_dir():
+        why = f"There is no folder {folder}."
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        why = f"You may not write {path}."
+    else:
+        return
+    raise WrongUse("cannot_write", why, "Name a file in a folder that is there and that you may write to.")
+
+
+def write_target(path: Path, text: str) -> bool:
+    """Write a file that the command was asked for; a failure is told on standard error and does not end the command."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        complain(WrongUse("cannot_write", f"{path} could not be written: {error.strerror}.", "Name another file."))
+        return False
+    return True
 
 
 def prefers_json(arguments: Sequence[str]) -> bool:

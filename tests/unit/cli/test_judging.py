@@ -128,3 +128,55 @@ def test_the_installed_command_runs_from_any_folder(tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert "grade" in finished.stdout
+
+
+def test_a_page_that_could_not_be_written_is_refused_before_the_work(jiebang: Command, tmp_path: Path) -> None:
+    for page in (tmp_path / "nowhere" / "r.html", tmp_path):
+        ran = jiebang("score", PENGUINS, "--html", page, "--json")
+        assert ran.code == 2
+        assert ran.json["code"] == "cannot_write"
+
+
+def test_a_page_for_which_the_disk_has_no_room_does_not_take_the_result_with_it(jiebang: Command) -> None:
+    ran = jiebang("score", PENGUINS, "--html", "/dev/full", "--json")
+    assert ran.code == 3
+    assert ran.json["total"]
+    assert "cannot_write" in ran.err
+
+
+@pytest.mark.parametrize("wrong", [["--colour"], ["--threads", "0"]])
+def test_for_programs_wrong_use_is_json_too(jiebang: Command, wrong: list[str]) -> None:
+    ran = jiebang("score", PENGUINS, "--json", *wrong)
+    assert ran.code == 2
+    assert ran.json["code"] == "wrong_usage"
+    assert wrong[0] in ran.json["title"]
+
+
+def test_for_programs_a_bug_is_json_too(jiebang: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("jiebang.judge.score", broken)
+    ran = jiebang("score", PENGUINS, "--json")
+    assert ran.code == 3
+    assert ran.json["code"] == "unexpected"
+    assert "Traceback" in ran.err
+    assert jiebang("score", PENGUINS).code == 3
+
+
+def test_a_terminal_without_unicode_ends_nothing(tmp_path: Path) -> None:
+    command = [Path(sys.executable).parent / "jiebang", "score", PENGUINS]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    words = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+    assert words.returncode == 0, words.stderr
+    assert b"grade" in words.stdout
+    for_programs = subprocess.run([*command, "--json"], env=environment, capture_output=True, timeout=60)
+    assert for_programs.returncode == 0
+    for_programs.stdout.decode("utf-8")
+
+
+def test_a_challenge_file_given_as_declaration_is_recognised(jiebang: Command, challenge: Path) -> None:
+    ran = jiebang("score", PENGUINS, "--declare", challenge, "--json")
+    assert ran.code == 2
+    assert ran.json["code"] == "challenge_file"
+    assert "--challenge" in ran.json["detail"]

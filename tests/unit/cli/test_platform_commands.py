@@ -340,3 +340,21 @@ def test_the_doctor_names_what_is_wrong(logged_in: Command, platform: Platform) 
     ran = logged_in("ops", "doctor", "--json")
     assert ran.code == 1
     assert [check["name"] for check in ran.json["checks"] if not check["well"]] == ["notify: dead letters"]
+
+
+def test_nothing_is_handed_in_when_its_receipt_could_not_be_kept(
+    logged_in: Command, platform: Platform, tmp_path: Path
+) -> None:
+    ran = logged_in("submit", PENGUINS, "--challenge", "chl_1", "--receipt", tmp_path / "no" / "r.json", "--json")
+    assert ran.code == 2
+    assert ran.json["code"] == "cannot_write"
+    assert platform.requests == []
+
+
+def test_the_quota_says_what_is_used_and_what_is_left(logged_in: Command, platform: Platform) -> None:
+    ledger = {"challenge": "chl_1", "used_today": 5, "per_day": 5, "used_total": 7, "total": 50, "returns_at": None}
+    platform.answers["GET", "/v1/quota"] = (200, ledger, {})
+    ran = logged_in("quota", "chl_1")
+    assert "used 5 of 5, 0 left" in ran.out
+    assert "used 7 of 50, 43 left" in ran.out
+    assert logged_in("quota", "--challenge", "chl_1", "--json").json == {"quota": [ledger]}
