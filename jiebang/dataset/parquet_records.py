@@ -62,16 +62,20 @@ class ParquetFile:
             for group in range(metadata.num_row_groups):
                 following = tally.attempted + metadata.row_group(group).num_rows
                 batches = parquet.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
+                whole = True
                 while True:
                     try:
                         records = next(batches, None)
                     except (OSError, pa.ArrowException):
-                        tally.failed(tally.attempted + 1, _DAMAGED)
-                        tally.attempted = following
+                        whole = False
                         break
                     if records is None:
                         break
                     yield self._batch(records, wanted, types, tally, share)
+                if not whole or tally.attempted != following:
+                    # The number of records is the file's own word, which may be false in both directions.
+                    tally.failed(tally.attempted + 1, _DAMAGED)
+                    tally.attempted = max(tally.attempted + 1, following)
 
     def _batch(
         self,

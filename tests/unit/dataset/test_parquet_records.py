@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jiebang.dataset.canonical import canonicalise
-from jiebang.dataset.opening import open_dataset
+from jiebang.dataset.opening import FileKind, open_dataset
 from jiebang.declaration import Declaration
+from tests.unit.dataset.reading import read
 
 
 def texts(array: pa.Array, folder: Path) -> list[Any]:
@@ -112,3 +113,18 @@ def test_repeated_names_are_numbered(tmp_path: Path) -> None:
     with canonicalise(dataset, Declaration.parse({}), scratch=tmp_path) as found:
         assert [column.name for column in found.tables[0].columns] == ["a", "a#2"]
         assert found.connection.execute(f"SELECT s0, s1 FROM {found.tables[0].relation}").fetchall() == [("1", "2")]
+
+
+@pytest.mark.parametrize("claimed", [-100, -99, 0, 1, 99, 101, 120])
+def test_a_row_group_that_lies_about_its_records_gains_nothing(claimed: int, folder: Path) -> None:
+    target = pa.BufferOutputStream()
+    pq.write_table(pa.table({"a": list(range(130))}), target, row_group_size=100, store_schema=False)
+    content = bytearray(target.getvalue())
+    zigzag = 2 * claimed if claimed >= 0 else -2 * claimed - 1
+    place = content.rindex(b"\x16\xc8\x01")  # Thrift's 100, the records of the first row group
+    content[place + 1 : place + 3] = bytes([zigzag & 0x7F | 0x80, zigzag >> 7])
+    found = read(bytes(content), folder, FileKind.PARQUET)
+    # Claiming fewer is handing in fewer; the records of more, or of less than none, have failed.
+    failed = found.attempted - len(found.records)
+    assert failed == 0 if 0 <= claimed <= 100 else failed > 0
+    assert len(found.failures) == min(1, failed)
