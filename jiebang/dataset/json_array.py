@@ -98,7 +98,7 @@ def _element(text: _Text) -> Element:
         else:
             found = end
         # A number at the end of what was read may go on, and a failure may only be what is not yet read.
-        if found is not None and found < len(text.text):
+        if found is not None and found < len(text.text) and found - text.at <= MAX_RECORD_BYTES:
             text.at = found
             return Element(problem=problem) if problem else Element(value)
         if len(text.text) - text.at > MAX_RECORD_BYTES:
