@@ -300,6 +300,14 @@ BLIND_SPOTS: dict[str, tuple[str, Callable[[Files], Files]]] = {
         "penguins",
         changed(each(lambda row: {**row, "sex": "male" if row["sex"] == "NA" else row["sex"]})),
     ),
+    "the few incomplete records left out": (
+        "penguins",
+        changed(lambda rows: [row for row in rows if not incomplete(row)]),
+    ),
+    "complete records invented, all of them different": (
+        "penguins",
+        changed(lambda rows: rows + [{**rows[0], "body_mass_g": str(3000 + number)} for number in range(1000)]),
+    ),
     "repeated records changed in one cell": (
         "flights",
         changed(lambda rows: rows[:2000] + [{**row, "dep_delay": "77"} for row in rows[2000:]], "flights.csv"),
