@@ -295,6 +295,10 @@ def test_no_trick_raises_the_total_of_several_tables(trick: str) -> None:
     assert total(judged(FLIGHT_TRICKS[trick](flights()), FLIGHTS)) <= total(honest("flights"))
 
 
+def invented(models: Rows) -> Rows:
+    return [{**models[n % len(models)], "body_mass_g": str(3000 + n)} for n in range(3000)]
+
+
 BLIND_SPOTS: dict[str, tuple[str, Callable[[Files], Files]]] = {
     "holes of a text column filled with a word that the sponsor has not listed": (
         "penguins",
@@ -306,7 +310,7 @@ BLIND_SPOTS: dict[str, tuple[str, Callable[[Files], Files]]] = {
     ),
     "complete records invented, all of them different": (
         "penguins",
-        changed(lambda rows: rows + [{**rows[0], "body_mass_g": str(3000 + number)} for number in range(1000)]),
+        changed(lambda rows: rows + invented([row for row in rows if not incomplete(row)])),
     ),
     "repeated records changed in one cell": (
         "flights",
