@@ -29,6 +29,7 @@ from jiebang.result import GateResult, GateStatus, Reason
 __all__ = ["DataFile", "FileKind", "Limits", "OpenedDataset", "dataset_digest", "open_dataset"]
 
 _PIECE = 1 << 20
+_NAMED = 5
 _COMPRESSED = {Container.GZIP: (".gz", "gzip"), Container.ZSTD: (".zst", "zstd")}
 _TAR_SHORT = (".tgz", ".tzst")
 
@@ -78,14 +79,24 @@ def open_dataset(
             "There is no file in what was handed in.",
             "Hand in a CSV, JSON lines or Parquet file, or a folder or archive of them.",
         )
+    opening.demand_data()
     files = sorted(opening.files, key=lambda file: file.path.encode("utf-8"))
-    return OpenedDataset(tuple(files), dataset_digest(files), opening.gates(), ())
+    return OpenedDataset(tuple(files), dataset_digest(files), opening.gates(), _ignored(files, opening.has_failed))
 
 
 def dataset_digest(files: Iterable[DataFile]) -> str:
     """SHA-256 of the canonical JSON (RFC 8785) of the files' paths, sizes and digests, in the order of the paths."""
     listed: Any = [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in files]
     return hashlib.sha256(rfc8785.dumps(listed)).hexdigest()
+
+
+def _ignored(files: Sequence[DataFile], has_failed: bool) -> tuple[str, ...]:
+    """One warning of all files that are no table, since there may be very many."""
+    others = [shown(file.path) for file in files if file.kind is FileKind.OTHER]
+    if has_failed or not others:
+        return ()
+    names = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+    return (f"{names}: no table, so nothing of it is read.",)
 
 
 @dataclass(frozen=True)
@@ -186,6 +197,12 @@ class _Opening:
             done += item.location.lstat().st_size
             if self._progress:
                 self._progress("open", done / whole if whole else 1.0)
+
+    def demand_data(self) -> None:
+        """Fail G3 where nothing that was opened is a table; what a gate refused is reason enough."""
+        if not self.has_failed and all(file.kind is FileKind.OTHER for file in self.files):
+            sentence = "No file holds data. Hand in a CSV, JSON lines or Parquet file, or a folder or archive of them."
+            self._fails("G3", GateFails("not_a_dataset", sentence), None)
 
     def _fails(self, gate: str, failure: GateFails, path: str | None) -> None:
         self._reasons[gate].append(failure.reason(path))

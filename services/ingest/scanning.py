@@ -136,19 +136,13 @@ def _gate_reasons(gate: Mapping[str, Any]) -> list[Reason]:
 
 
 def _kinds_refused(files: Sequence[Mapping[str, Any]], formats: Sequence[str]) -> list[Reason]:
-    """What is against the kinds of the files: none holds data, or one holds data of a kind not allowed here.
-
-    Files that hold no data, such as a description, are no matter beside some that do.
-    """
+    """The data files whose kind the challenge does not allow; files that hold no data are no matter."""
     if not formats:
         return []
     allowed = ", ".join(formats)
-    kinds = [_text(file.get("kind")) for file in files]
-    if all(kind in _NO_DATA for kind in kinds):
-        sentence = f"No file holds data. This challenge takes {allowed}."
-        return [Reason(code="not_a_dataset", sentence=sentence, gate="G3")]
     refused = []
-    for file, kind in zip(files, kinds, strict=True):
+    for file in files:
+        kind = _text(file.get("kind"))
         if kind not in _NO_DATA and _KIND_AS.get(kind, kind) not in formats and kind not in formats:
             refused.append(
                 Reason(

@@ -134,3 +134,15 @@ def test_every_code_of_a_gate_is_documented() -> None:
     assert len(codes) > 15
     documented = (ROOT / "docs/bad-input.md").read_text(encoding="utf-8")
     assert [code for code in sorted(codes) if f"`{code}`" not in documented] == []
+
+
+def test_files_that_are_no_table_are_warned_of_and_alone_fail_a_gate(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# About\n")
+    alone = jiebang.scan(tmp_path).as_dict()
+    assert [reason["code"] for gate in alone["gates"] for reason in gate["reasons"]] == ["not_a_dataset"]
+    assert alone["warnings"] == []
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    beside = jiebang.scan(tmp_path).as_dict()
+    assert beside["passed"]
+    assert [warning for warning in beside["warnings"] if "README.md" in warning] == beside["warnings"] != []
+    assert list(jiebang.score(tmp_path).warnings) == beside["warnings"]

@@ -55,9 +55,7 @@ def test_a_gate_that_did_not_pass_is_against_it_even_without_a_reason(status: st
         (["json"], ("jsonl",), []),
         (["json"], ("json",), []),
         (["json"], ("csv",), ["format_not_allowed"]),
-        (["other"], ("csv",), ["not_a_dataset"]),
-        ([], ("csv",), ["not_a_dataset"]),
-        (["other"], (), []),
+        (["other", "parquet"], ("csv",), ["format_not_allowed"]),
         (["csv"], (), []),
     ],
 )
