@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, pointer_query, ratio
-from jiebang.measures.missing import complete_records, present_cells
+from jiebang.measures.missing import all_present, complete_records, present_cells
 from jiebang.result import Evidence, MeasureResult
+
+if TYPE_CHECKING:
+    from jiebang.dataset.tables import Column
+
+_NAMED = 5
 
 
 def plan(subject: Subject) -> Plan:
@@ -26,12 +33,31 @@ def plan(subject: Subject) -> Plan:
     num = answers.count(complete)
     evidence = []
     if num < records:
-        # Records with a hole in the emptiest column are shown: one column is read for it, not all of them.
-        emptiest = min(columns, key=lambda column: answers.integer(present_cells(column)))
-        first = Rows(pointer_query(subject.table.relation, f"s{emptiest.index} IS NULL", 0, POINTERS))
-        rows = (yield [first]).integers(first)
-        evidence = [subject.pointer(f, r, emptiest.name, "missing") for _, f, r in rows]
+        # Only the columns that have holes are read again.
+        holed = [column for column in columns if answers.integer(present_cells(column)) < records]
+        incomplete = f"NOT ({all_present(holed)})"
+        first = Rows(pointer_query(subject.table.relation, incomplete, 0, POINTERS))
+        places = [(f, r) for _, f, r in (yield [first]).integers(first)]
+        held = Rows(_held(subject.table.relation, holed, places))
+        for f, r, *counts in (yield [held]).integers(held):
+            names = [column.name for column, count in zip(holed, counts, strict=True) if not count]
+            evidence.append(subject.pointer(f, r, names[0], _missing_columns(names)))
     return ratio(MEASURE.id, subject, num, records, evidence=evidence)
+
+
+def _held(relation: str, columns: list[Column], places: list[tuple[int, int]]) -> str:
+    """Which of these columns some records hold, as rows (f, r, 1 or 0 for each column)."""
+    held = ", ".join(f"count(s{column.index}) AS n{column.index}" for column in columns)
+    of_file = {f: ", ".join(str(r) for file, r in places if file == f) for f, _ in places}
+    there = " OR ".join(f"(f = {f} AND r IN ({rows}))" for f, rows in of_file.items())
+    return f"SELECT f, r, {held} FROM {relation} WHERE {there} GROUP BY f, r ORDER BY f, r"
+
+
+def _missing_columns(names: list[str]) -> str:
+    if len(names) == 1:
+        return "missing"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} missing: {', '.join(name[:40] for name in names[:_NAMED])}{more}"
 
 
 def advice(result: MeasureResult) -> str:

@@ -86,8 +86,12 @@ def test_a_provisional_grade_says_what_to_declare(report: Report) -> None:
 
 
 def test_evidence_points_at_records(report: Report) -> None:
-    first = report["COM-3"].evidence[0]
-    assert (first.file, first.row, first.column, first.note) == ("penguins.csv", 4, "sex", "missing")
+    incomplete = report["COM-3"]
+    assert len(incomplete.evidence) == (incomplete.den or 0) - (incomplete.num or 0) == 11
+    first, second, *_ = incomplete.evidence
+    assert (first.file, first.row, first.column) == ("penguins.csv", 4, "bill_length_mm")
+    assert first.note == "5 missing: bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g, sex"
+    assert (second.row, second.column, second.note) == (9, "sex", "missing")
 
 
 def test_a_report_is_saved_as_page_or_json(report: Report, tmp_path: Path) -> None:
