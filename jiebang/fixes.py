@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from jiebang.grading import Grade
+from jiebang.grading import Grade, combine_tables, grade
 from jiebang.measures import BY_ID
 from jiebang.result import MeasureResult, Status
+from jiebang.rubric import Rubric
+
+EVERY_MEASURE = "all"
+"""What stands for the measure of a fix that mends a whole table."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,36 @@ def fixes(judged: Grade, tables: Sequence[MeasureResult], combined: Mapping[str,
     return tuple(Fix(name, gain, _what(name, tables, combined[name])) for name, gain in ordered)
 
 
+def fixes_beside(
+    absent: Collection[str], judged: Grade, tables: Sequence[MeasureResult], rubric: Rubric
+) -> tuple[Fix, ...]:
+    """The fixes where demanded tables were not handed in: first to hand them in, then what is left to do after it.
+
+    The gain of the first is that of tables in which every measure is full.
+    """
+    present = [result for result in tables if result.table not in absent and not _waits(result)]
+    combined = {}
+    for name in dict.fromkeys(result.id for result in tables):
+        there = [result for result in present if result.id == name]
+        failed = [result for result in tables if result.id == name and result.status is Status.FAILED]
+        counts = any(result.status in (Status.MEASURED, Status.FAILED) for result in there)
+        if failed and not counts:
+            combined[name] = replace(failed[0], status=Status.MEASURED, num=1, den=1, value="1.000000", table=None)
+        elif there:
+            combined[name] = combine_tables(there)
+    after = grade(combined, rubric)
+    gain = Decimal(after.total or 0) - Decimal(judged.total or 0)
+    names = " and ".join(f"`{name}`" for name in sorted(absent))
+    are = "it is demanded and missing" if len(absent) == 1 else "they are demanded and missing"
+    left = " The other gains are what is left after it." if after.gains else ""
+    return (Fix(EVERY_MEASURE, f"{gain:.6f}", f"Hand in {names}: {are}.{left}"), *fixes(after, present, combined))
+
+
+def _waits(result: MeasureResult) -> bool:
+    """Whether references could not be looked at for want of the table that they mean, not of their own columns."""
+    return result.id == "REF-1" and result.status is Status.FAILED and result.note is None
+
+
 def declarations(judged: Grade) -> tuple[str, ...]:
     """What to declare so that more is measured, a sentence for each measure that waits for it."""
     return tuple(
@@ -49,7 +83,7 @@ def _what(name: str, tables: Sequence[MeasureResult], combined: MeasureResult) -
     alike = [result for result in tables if result.id == name and result.status is combined.status]
     most = max(alike, key=lambda result: _loss(result, measure.worst))
     several = len({result.table for result in tables}) > 1
-    sentence = measure.advice(most)
+    sentence = measure.advise(most)
     return f"In `{most.table}`: {sentence[0].lower()}{sentence[1:]}" if several else sentence
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jiebang.declaration import Declaration
 from jiebang.errors import DeclarationError
-from jiebang.fixes import Fix, declarations, fixes
+from jiebang.fixes import Fix, declarations, fixes, fixes_beside
 from jiebang.grading import Grade, combine_tables, grade
 from jiebang.measures import MEASURES, Subject, run_measures
 from jiebang.measures.engines.duckdb import DuckDBEngine
@@ -252,16 +252,28 @@ def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | Non
         by_measure[result.id].append(result)
     combined = {name: combine_tables(results) for name, results in by_measure.items() if results}
     judged = grade(combined, report.rubric)
+    absent = {table.name for table in tables if table.missing}
     return replace(
         report,
-        warnings=_told((*report.warnings, *canonical.warnings)),
+        warnings=_told((*report.warnings, *canonical.warnings, *_absent(subjects))),
         tables=tuple(_profile(table, measured, LISTED_BYTES // len(tables)) for table in tables),
         measures=measured.results,
         combined=combined,
         judged=judged,
-        fixes=fixes(judged, measured.results, combined),
+        fixes=fixes_beside(absent, judged, measured.results, report.rubric)
+        if absent
+        else fixes(judged, measured.results, combined),
         declare=declarations(judged),
     )
+
+
+def _absent(subjects: Sequence[Subject]) -> Iterator[str]:
+    """A warning for each table that lacks what is declared."""
+    for subject in subjects:
+        if subject.table.missing:
+            yield f"{subject.table.name}: demanded and not handed in."
+        elif absence := subject.absence(subject.declared.named_columns()):
+            yield f"{subject.table.name}: {absence}"
 
 
 def _told(warnings: tuple[str, ...]) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ class TableBuilder:
             failures=tuple(failures[:MAX_FAILURES]),
             parsed=attempted > 0 and not problems,
             missing=plan.missing,
+            beyond=plan.beyond(),
         )
 
     def _reading(self, index: int, guessed: ColumnType) -> Reading:

@@ -16,6 +16,9 @@ IDENTIFIERS = frozenset(("", "unnamed: 0", "id", "rid", "_id", "uuid", "guid", "
 """Columns with these names (case-folded) do not make a record what it is, unless they are declared as key."""
 
 
+_MOST_BEYOND = 1000
+
+
 class Source(Protocol):
     """A file whose columns are known and whose records can be read."""
 
@@ -70,6 +73,12 @@ class PlannedTable:
         """For each present column, where the source has it."""
         places = {name: index for index, name in reversed(list(enumerate(source.names)))}
         return tuple(places.get(column.name) for column in self.columns if column.present)
+
+    def beyond(self) -> tuple[str, ...]:
+        """The first columns of the files that are none of the table's."""
+        own = {column.name for column in self.columns}
+        others = dict.fromkeys(name for source in self.sources for name in source.names if name not in own)
+        return tuple(others)[:_MOST_BEYOND]
 
     def identity(self) -> tuple[int, ...]:
         """The present columns that make a record for DUP-1."""

@@ -48,6 +48,7 @@ class Table:
     the columns, and `h`, a hash of the columns of `identity` (those that make a record for DUP-1). `attempted` and
     `records` are all records and the parsed ones; `failures` points at the first that failed. `parsed` is false where
     no record could be attempted or a file could not be read; `missing` is true for a demanded table not handed in.
+    `beyond` are the first columns of its files that no demand asks for, and that count nowhere.
     """
 
     name: str
@@ -60,3 +61,4 @@ class Table:
     failures: tuple[Evidence, ...] = ()
     parsed: bool = True
     missing: bool = False
+    beyond: tuple[str, ...] = ()

@@ -106,4 +106,13 @@ def advice(result: MeasureResult) -> str:
     return f"Add records of the rare classes ({rarest})."
 
 
-MEASURE = Measure("BAL-1", "label balance", plan, advice, unmet, declares="label", derived=True)
+MEASURE = Measure(
+    "BAL-1",
+    "label balance",
+    plan,
+    advice,
+    unmet,
+    declares="label",
+    derived=True,
+    columns=lambda subject: [subject.declared.label or ""],
+)

@@ -30,4 +30,6 @@ def advice(result: MeasureResult) -> str:
     return f"Fill in {result.den - result.num} missing of {result.den} values{where}."
 
 
-MEASURE = Measure("COM-1", "value completeness", plan, advice)
+MEASURE = Measure(
+    "COM-1", "value completeness", plan, advice, columns=lambda subject: [c.name for c in subject.table.columns]
+)

@@ -28,4 +28,11 @@ def advice(result: MeasureResult) -> str:
     return f"Fill in the {result.den - result.num} missing values of `{emptiest_column}`, the emptiest required column."
 
 
-MEASURE = Measure("COM-2", "worst required field", plan, advice, worst=True)
+MEASURE = Measure(
+    "COM-2",
+    "worst required field",
+    plan,
+    advice,
+    columns=lambda subject: [name for name, _ in subject.required],
+    worst=True,
+)

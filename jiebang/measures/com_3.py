@@ -67,4 +67,6 @@ def advice(result: MeasureResult) -> str:
     return f"Complete the {result.den - result.num} of {result.den} records that lack a required value."
 
 
-MEASURE = Measure("COM-3", "complete records", plan, advice)
+MEASURE = Measure(
+    "COM-3", "complete records", plan, advice, columns=lambda subject: [name for name, _ in subject.required]
+)

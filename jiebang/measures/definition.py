@@ -9,8 +9,9 @@ table's columns: `f` (which file), `r` (which attempted record of it), `h` (a ha
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -81,6 +82,11 @@ class Answers:
         return value
 
 
+_NO_COLUMN = "there is no column "
+_MOST_ABSENT = 5
+_MOST_COMPARED = 1000
+_LONGEST_NAME = 100
+
 Plan = Generator[Sequence[Ask], Answers, MeasureResult]
 
 
@@ -119,6 +125,38 @@ class Subject:
         names = self.declared.required or tuple(column.name for column in self.table.columns)
         return [(name, self.column(name)) for name in names]
 
+    def absence(self, names: Iterable[str]) -> str | None:
+        """Which of these columns the data lacks, each with the nearest that it has; None when all are there."""
+        if self.table.missing or not self.table.parsed:
+            return None  # what is wrong there is not the names
+        absent = [name for name in dict.fromkeys(names) if self.column(name) is None]
+        if not absent:
+            return None
+        if len(absent) == 1:
+            near = self._nearest(absent[0])
+            return f"{_NO_COLUMN}{_code(absent[0])}" + (f"; did you mean {_code(near)}?" if near is not None else "")
+        told = []
+        for name in absent[:_MOST_ABSENT]:
+            near = self._nearest(name)
+            told.append(_code(name) + (f" (did you mean {_code(near)}?)" if near is not None else ""))
+        more = len(absent) - len(told)
+        return _NO_COLUMN + ", nor ".join(told) + (f", nor {more} more" if more else "")
+
+    def _nearest(self, name: str) -> str | None:
+        if name not in self._nearest_known:
+            near = difflib.get_close_matches(name[:_LONGEST_NAME].casefold(), self._alike, n=1)
+            self._nearest_known[name] = self._alike[near[0]] if near else None
+        return self._nearest_known[name]
+
+    @cached_property
+    def _nearest_known(self) -> dict[str, str | None]:
+        return {}
+
+    @cached_property
+    def _alike(self) -> dict[str, str]:
+        names = [*(column.name for column in self.present), *self.table.beyond]
+        return {name.casefold(): name for name in reversed(names[:_MOST_COMPARED]) if len(name) <= _LONGEST_NAME}
+
     def target(self, to: str) -> Table | None:
         """The table that a reference means: of that name, else with a file of that name, stem or folder."""
         named = Declaration(tables={to: TableDeclaration()})
@@ -142,7 +180,8 @@ class Measure:
     `plan` measures a table; `unmet` answers first, from the declaration and the columns alone: None to go on, or the
     status it ends with; `concerns` says whether a challenge's demand makes the measure applicable to a table that came
     without a record; `advice` says what to do about a result that is not full, with its numbers; `declares` is the key
-    of the declaration that the measure waits for, if it can be not declared. A `derived` measure has a value but no
+    of the declaration that the measure waits for, if it can be not declared; `columns` are the columns it is about by
+    name, so that those which are not there are told. A `derived` measure has a value but no
     ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived measure and of one that is
     `worst`.
     """
@@ -154,6 +193,7 @@ class Measure:
     unmet: Callable[[Subject], Status | None] = field(default=lambda subject: None)
     concerns: Callable[[Subject], bool] = field(default=lambda subject: True)
     declares: str | None = None
+    columns: Callable[[Subject], Iterable[str]] = field(default=lambda subject: ())
     version: int = 1
     derived: bool = False
     worst: bool = False
@@ -178,8 +218,18 @@ class Measure:
                 nothing = None if self.derived else 0
                 return self.result(subject, Status.NOT_APPLICABLE, num=nothing, den=nothing)
         if status is not None:
-            return self.result(subject, status)
-        return (yield from self.plan(subject))
+            return self.result(subject, status, note=subject.absence(self.columns(subject)))
+        result = yield from self.plan(subject)
+        absence = subject.absence(self.columns(subject))
+        return replace(result, note="; ".join(filter(None, (absence, result.note)))) if absence else result
+
+    def advise(self, result: MeasureResult) -> str:
+        """What to do about a result that is not full; columns that are not there are named first."""
+        sentence = self.advice(result)
+        if result.note is None or not result.note.startswith(_NO_COLUMN):
+            return sentence
+        stop = "" if result.note.endswith("?") else "."
+        return f"{result.note[0].upper()}{result.note[1:]}{stop} {sentence}"
 
     def result(
         self,
@@ -192,6 +242,10 @@ class Measure:
     ) -> MeasureResult:
         """A result without a value."""
         return MeasureResult(self.id, self.version, status, num, den, table=subject.table.name, note=note)
+
+
+def _code(name: str) -> str:
+    return f"`{name[:_LONGEST_NAME]}`"
 
 
 def ratio_value(num: int, den: int) -> str:

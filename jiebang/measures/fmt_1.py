@@ -7,6 +7,10 @@ from dataclasses import replace
 from jiebang.measures.definition import Measure, Plan, Subject, ratio
 from jiebang.result import MeasureResult, Status
 
+_REPLACEMENT = "\ufffd"  # what stands for an undecodable byte in a column's name
+_NO_TEXT = "the header holds bytes that are no text"
+_CAUSES = 3
+
 
 def plan(subject: Subject) -> Plan:
     """Records parsed / records attempted.
@@ -19,7 +23,9 @@ def plan(subject: Subject) -> Plan:
     yield from ()
     if not table.parsed or table.attempted == 0:
         failed = MEASURE.result(subject, Status.FAILED, num=table.records, den=table.attempted)
-        return replace(failed, evidence=table.failures)
+        header = [*(column.name for column in subject.present), *table.beyond]
+        no_text = not table.failures and any(_REPLACEMENT in name for name in header)
+        return replace(failed, evidence=table.failures, note=_NO_TEXT if no_text else None)
     return ratio(MEASURE.id, subject, table.records, table.attempted, evidence=table.failures)
 
 
@@ -29,8 +35,12 @@ def advice(result: MeasureResult) -> str:
         file = next((pointer.file for pointer in result.evidence if pointer.row is None), None)
         if file is not None:
             return f"Hand in `{file}` anew: it cannot be read."
+        if result.note == _NO_TEXT:
+            return "Save the file anew as text in UTF-8: its header holds bytes that are no text."
         return "Hand in a file with at least one record below its header."
-    return f"Repair {result.den - result.num} of {result.den} records that cannot be read (ragged rows, open quotes)."
+    causes = list(dict.fromkeys(pointer.note for pointer in result.evidence if pointer.note))
+    why = f" Found: {'; '.join(causes[:_CAUSES])}." if causes else ""
+    return f"Repair {result.den - result.num} of {result.den} records that cannot be read.{why}"
 
 
 MEASURE = Measure("FMT-1", "parseable records", plan, advice)

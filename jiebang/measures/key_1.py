@@ -43,4 +43,6 @@ def advice(result: MeasureResult) -> str:
     return f"Give {result.den - result.num} of {result.den} records a complete key of their own."
 
 
-MEASURE = Measure("KEY-1", "key uniqueness", plan, advice, unmet, declares="key")
+MEASURE = Measure(
+    "KEY-1", "key uniqueness", plan, advice, unmet, declares="key", columns=lambda subject: subject.declared.key
+)

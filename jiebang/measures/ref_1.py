@@ -84,4 +84,12 @@ def advice(result: MeasureResult) -> str:
     return f"Correct {result.den - result.num} of {result.den} references that are not found, or add what they name."
 
 
-MEASURE = Measure("REF-1", "referential integrity", plan, advice, unmet, declares="foreign_keys")
+MEASURE = Measure(
+    "REF-1",
+    "referential integrity",
+    plan,
+    advice,
+    unmet,
+    declares="foreign_keys",
+    columns=lambda subject: [name for key in subject.declared.foreign_keys for name in key.fields],
+)

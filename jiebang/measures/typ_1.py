@@ -56,4 +56,4 @@ def advice(result: MeasureResult) -> str:
     return f"Correct {result.den - result.num} of {result.den} values that are not of their column's type{where}."
 
 
-MEASURE = Measure("TYP-1", "type conformity", plan, advice, unmet)
+MEASURE = Measure("TYP-1", "type conformity", plan, advice, unmet, columns=lambda subject: subject.declared.types)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -182,3 +183,62 @@ def test_importing_the_library_loads_none_of_its_engine() -> None:
     code = f"import sys, jiebang; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_declared_column_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,condition\n1,good\n2,bad\n")
+    report = jiebang.score(tmp_path, label="Condition", declare={"time": "nope"})
+    absence = "there is no column `Condition`; did you mean `condition`?"
+    assert report["BAL-1"].note == absence
+    assert "There is no column `Condition`; did you mean `condition`?" in report.fixes[0].what
+    assert list(report.warnings) == ["a.csv: there is no column `Condition` (did you mean `condition`?), nor `nope`"]
+    assert jiebang.score(tmp_path, label="condition").warnings == ()
+
+
+def test_in_a_challenge_too_the_nearest_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,condition\n1,good\n2,bad\n")
+    report = jiebang.score(tmp_path, demand={"types": {"id": "integer", "Condition": "text"}})
+    assert report["COM-1"].note == "there is no column `Condition`; did you mean `condition`?"
+    assert list(report.warnings) == [f"a.csv: {report['COM-1'].note}"]
+
+
+def test_a_table_that_was_not_handed_in_is_one_piece_of_advice_with_its_whole_gain(tmp_path: Path) -> None:
+    demand = {
+        "tables": {
+            "a.csv": {
+                "types": {"k": "integer", "p": "text"},
+                "key": ["k"],
+                "foreign_keys": [{"fields": ["p"], "to": "b.csv", "key": ["p"]}],
+            },
+            "b.csv": {"types": {"p": "text", "q": "integer"}, "key": ["p"], "label": "q"},
+        }
+    }
+    (tmp_path / "a.csv").write_text("k,p\n1,x\n2,y\n2,y\n")
+    without = jiebang.score(tmp_path, demand=demand)
+    first, *rest = without.fixes
+    assert first.measure == "all"
+    assert first.what.startswith("Hand in `b.csv`: it is demanded and missing.")
+    assert "b.csv: demanded and not handed in." in without.warnings
+    assert {fix.measure for fix in rest} == {"KEY-1", "DUP-1"}
+    (tmp_path / "a.csv").write_text("k,p\n1,x\n2,y\n")
+    (tmp_path / "b.csv").unlink(missing_ok=True)
+    (only,) = jiebang.score(tmp_path, demand=demand).fixes
+    before = jiebang.score(tmp_path, demand=demand).total
+    (tmp_path / "b.csv").write_text("p,q\nx,1\ny,2\n")
+    whole = jiebang.score(tmp_path, demand=demand)
+    assert whole.fixes == ()
+    assert Decimal(whole.total or 0) - Decimal(before or 0) == Decimal(only.gain)
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"\x80\x81\xff,a", "Save the file anew as text in UTF-8"),
+        (b"a,b\n1,2\n3\n", "its number of fields is not the header's"),
+        (b"a,b\n1,2\n\xff,3\n", "it holds an undecodable byte"),
+        (b"a,b\n", "at least one record below its header"),
+    ],
+)
+def test_advice_on_what_cannot_be_read_follows_its_cause(content: bytes, advice: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    assert advice in jiebang.score(tmp_path).fixes[0].what
