@@ -237,14 +237,17 @@ class CsvReader:
         lengths = np.subtract(ends_of, starts, out=ends_of)
         if at:
             starts += at
-        holds_doubled: dict[int, Indexes] = {}
+        holds_doubled: dict[int, tuple[Indexes, Indexes, list[bytes]]] = {}
         if quoted.size:
             column, row = self._cells(quoted, ends, fields, good, rows)
             starts[column, row] += 1
             lengths[column, row] -= 2
             column, row = self._cells(doubled, ends, fields, good, rows)
             for number in np.unique(column).tolist():
-                holds_doubled[number] = np.unique(row[column == number])
+                found, pairs = np.unique(row[column == number], return_counts=True)
+                places = (starts[number, found].tolist(), lengths[number, found].tolist())
+                cells = [block.raw[start : start + length] for start, length in zip(*places, strict=True)]
+                holds_doubled[number] = (found, pairs, cells)
         columns = [index for index in self._wanted if index is not None]
         if columns != list(range(self._width)):
             starts, lengths = starts[columns], lengths[columns]
@@ -407,20 +410,15 @@ class _Quotes:
         return np.searchsorted(positions, opening[~doubled]), np.searchsorted(positions, opening[doubled])
 
 
-def _column(block: Block, views: Views, doubled: Indexes | None) -> pa.Array:
-    """One column of a block as an array of strings; doubled quotes are undone in the rows that hold them."""
+def _column(block: Block, views: Views, doubled: tuple[Indexes, Indexes, list[bytes]] | None) -> pa.Array:
+    """One column of a block as an array of strings; in some rows, pairs of doubled quotes are undone."""
     if doubled is None:
         return view_array(views, block.buffer)
-    lengths = views.view(np.uint32)[doubled, 0].tolist()
-    cells = []
-    for row, length in zip(doubled.tolist(), lengths, strict=True):
-        if length > 12:
-            start = int(views[row, 1]) >> 32
-            cells.append(block.raw[start : start + length].replace(b'""', b'"'))
-        else:
-            cells.append(views[row].tobytes()[4 : 4 + length].replace(b'""', b'"'))
-    undone = replace_cells(views, doubled, cells)
-    return view_array(views, block.buffer, undone)
+    rows, pairs, cells = doubled
+    # Every run of quotes in a quoted field is even, so the cells can be undone as one text.
+    undone = b"".join(cells).replace(b'""', b'"')
+    lengths = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells)) - pairs.astype(np.int32)
+    return view_array(views, block.buffer, replace_cells(views, rows, undone, lengths))
 
 
 class _OverlongRecord:

@@ -290,7 +290,9 @@ def _shaped_batch(block: Block, shaped: Shaped, ordinals: Positions, failures: l
         rows = np.flatnonzero(shaped.escaped[:, column])
         buffers = [block.buffer]
         if rows.size:
-            buffers.append(replace_cells(views, rows, [texts.get((row, column), b"") for row in rows.tolist()]))
+            cells = [texts.get((row, column), b"") for row in rows.tolist()]
+            sizes = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells))
+            buffers.append(replace_cells(views, rows, b"".join(cells), sizes))
         present = lengths >= 0
         if not everything:
             views, present = views[good], present[good]

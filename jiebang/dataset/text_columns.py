@@ -62,10 +62,9 @@ def view_array(views: Views, *buffers: pa.Buffer, present: npt.NDArray[np.bool_]
     return pa.Array.from_buffers(pa.string_view(), len(views), parts, null_count=0 if validity is None else -1)
 
 
-def replace_cells(views: Views, rows: npt.NDArray[np.int64], cells: Sequence[bytes]) -> pa.Buffer:
-    """Put other texts into some rows of views; returns the buffer that becomes the second of the array."""
-    block = Block(*cells)
-    lengths = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells))
+def replace_cells(views: Views, rows: npt.NDArray[np.int64], text: bytes, lengths: Positions) -> pa.Buffer:
+    """Put the pieces of a text into some rows of views; returns the buffer that becomes the second of the array."""
+    block = Block(text)
     replaced = block.views(np.cumsum(lengths, dtype=np.int32) - lengths, lengths)
     replaced[lengths > 12, 1] |= np.uint64(1)
     views[rows] = replaced
