@@ -23,11 +23,16 @@ def plan(subject: Subject) -> Plan:
     relation = subject.table.relation
     key = ", ".join(f"s{column.index}" for column in columns)
     keyed = complete_records(relation, columns)
+    present = all_present(columns)
+    # For the pointers only records whose parts all occur in repeated keys are grouped again: most often none.
+    suspect = " AND ".join(f"s{column.index} IN (SELECT s{column.index} FROM repeated)" for column in columns)
     repeated = Rows(
-        "WITH repeated AS MATERIALIZED (SELECT count(*) AS n, min(f) AS f, max(f) AS last_f, max(r) AS r "
-        f"FROM {relation} WHERE {all_present(columns)} GROUP BY {key} HAVING count(*) > 1) "
+        f"WITH repeated AS MATERIALIZED (SELECT {key}, count(*) AS n FROM {relation} WHERE {present} "
+        f"GROUP BY {key} HAVING count(*) > 1), "
+        "alike AS (SELECT min(f) AS f, max(f) AS last_f, max(r) AS r "
+        f"FROM {relation} WHERE {suspect} GROUP BY {key} HAVING count(*) > 1) "
         "SELECT 0 AS tag, count(*) AS f, sum(n) AS r FROM repeated UNION ALL "
-        f"(SELECT 1 AS tag, f, r FROM repeated WHERE f = last_f ORDER BY f, r LIMIT {POINTERS}) ORDER BY tag, f, r"
+        f"(SELECT 1 AS tag, f, r FROM alike WHERE f = last_f ORDER BY f, r LIMIT {POINTERS}) ORDER BY tag, f, r"
     )
     answers = yield [keyed, repeated]
     (_, groups, rows), *pointers = answers.integers(repeated)
