@@ -88,7 +88,7 @@ def drawn(facts: dict[str, Any], names: dict[str, str]) -> RenderableType:
             local_time(entry.get("received_at")),
         )
     pending = facts.get("pending") or 0
-    state = f"provisional: {pending} still being judged" if facts.get("provisional") else "final so far"
+    state = f"provisional: {pending} still being judged" if facts.get("provisional") else "nothing is being judged"
     moment = local_time(facts.get("as_of"))
     return Group(
         rows if facts["entries"] else "Nobody is ranked yet.",

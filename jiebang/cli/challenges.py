@@ -12,7 +12,7 @@ from rich.markup import escape
 from jiebang.cli.judging import read_challenge
 from jiebang.cli.login import client
 from jiebang.cli.showing import show_report
-from jiebang.cli.terminal import AsJson, WrongUse, local_time, out, print_json, say, stages, table, title_of
+from jiebang.cli.terminal import AsJson, WrongUse, counted, local_time, out, print_json, say, stages, table, title_of
 from jiebang.client import Problem
 from jiebang.document import read_document
 from jiebang.errors import DeclarationError
@@ -29,7 +29,7 @@ def list_challenges(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"challenges": challenges})
         return
-    rows = table("id", "title", "sector", "phase", "ends")
+    rows = table("id", "title", "sector", "phase", "ends", whole=("id",))
     for challenge in challenges:
         name, ends = _current_phase(challenge)
         rows.add_row(challenge["id"], escape(title_of(challenge.get("title"))), challenge.get("sector"), name, ends)
@@ -157,7 +157,8 @@ def register_team(
     if as_json:
         print_json({**answer, "challenges": challenges})
         return
-    say(f"[green]✓[/] Registered as [bold]{escape(str(answer['team']['id']))}[/] for {len(challenges)} challenges.")
+    joined = counted(len(challenges), "challenge")
+    say(f"[green]✓[/] Registered as [bold]{escape(str(answer['team']['id']))}[/] for {joined}.")
     say("  This is the team's key. It is shown once; hand it over by a safe way:")
     print(answer["key"])
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 
-from jiebang.cli.terminal import AsJson, WrongUse, print_json, say
-from jiebang.client import Client
+from jiebang.cli.terminal import AsJson, WrongUse, counted, print_json, say
+from jiebang.client import Client, Problem
 
 _URL_VARIABLE = "JIEBANG_URL"
 _KEY_VARIABLE = "JIEBANG_KEY"
@@ -49,7 +50,21 @@ def client() -> Iterator[Client]:
     """A client of the server one is logged in to."""
     found = current_login()
     with Client(found.url, found.key) as result:
-        yield result
+        try:
+            yield result
+        except Problem as problem:
+            if problem.status != httpx.codes.UNAUTHORIZED:
+                raise
+            raise _no_entry(found) from None
+
+
+def _no_entry(found: Login) -> WrongUse:
+    how = f"Run `jiebang login {found.url}` with your key, or set {_KEY_VARIABLE}."
+    if not found.key:
+        return WrongUse("unauthenticated", "This needs a key, and none is known here.", how)
+    source = _KEY_VARIABLE if os.environ.get(_KEY_VARIABLE) else "the key kept by `jiebang login`"
+    title = f"The server does not accept the key (from {source})."
+    return WrongUse("unauthenticated", title, f"It is wrong, expired or revoked. {how}")
 
 
 def read_state(name: str) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def login(
     if as_json:
         print_json({"url": url, "role": role, "challenges": challenges})
     else:
-        say(f"[green]✓[/] {url} as [bold]{role}[/]; {challenges} challenges are posted.")
+        say(f"[green]✓[/] {url} as [bold]{role}[/]; {counted(challenges, 'challenge')} posted.")
 
 
 def add_to(app: typer.Typer) -> None:

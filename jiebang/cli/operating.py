@@ -14,7 +14,7 @@ from rich.markup import escape
 
 import jiebang
 from jiebang.cli.login import client, current_login
-from jiebang.cli.terminal import AsJson, Exit, WrongUse, local_time, out, print_json, say, table
+from jiebang.cli.terminal import AsJson, Exit, WrongUse, counted, local_time, out, print_json, say, table
 from jiebang.client import Client, Problem
 from jiebang.errors import JiebangError
 
@@ -47,7 +47,7 @@ def list_letters(
     if as_json:
         print_json({"dead_letters": letters})
         return
-    rows = table("service", "id", "type", "reason", "attempts", "since", "error", right=("attempts",))
+    rows = table("service", "id", "type", "reason", "attempts", "since", "error", right=("attempts",), whole=("id",))
     for letter in letters:
         rows.add_row(
             letter["service"],
@@ -101,7 +101,7 @@ def discard_letters(
 ) -> None:
     """Give dead letters up for good."""
     if not yes and not as_json:
-        typer.confirm(f"Discard {len(letters)} dead letters of {service} for good?", abort=True)
+        typer.confirm(f"Discard {counted(len(letters), 'dead letter')} of {service} for good?", abort=True)
     with client() as server:
         answer = server.post(_path(service, "dead-letters/discard"), {"ids": letters})
     _done(answer, as_json, "Discarded.")
@@ -204,8 +204,8 @@ def _the_platform() -> list[dict[str, Any]]:
         return [_finding("platform", True, f"not looked at: {error.title} {error.detail}")]
     with Client(login.url, login.key, patience=2) as server:
         checks: list[tuple[str, Callable[[], str]]] = [
-            ("board", lambda: f"{len(list(server.each('/v1/challenges')))} challenges"),
-            ("ingest", lambda: f"{len(server.get('/v1/keys')['keys'])} public keys"),
+            ("board", lambda: counted(len(list(server.each("/v1/challenges"))), "challenge")),
+            ("ingest", lambda: counted(len(server.get("/v1/keys")["keys"]), "public key")),
         ]
         for service in CONSUMING_SERVICES:
             checks.append((f"{service}: dead letters", lambda service=service: _no_letters(server, service)))  # type: ignore[misc]

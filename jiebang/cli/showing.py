@@ -11,12 +11,22 @@ from rich import markup
 from rich.console import Console
 from rich.text import Text
 
-from jiebang.cli.terminal import grade_style, local_time, print_json, size, table
-from jiebang.report.reading import GATES, STATUSES, DimensionLine, MeasureLine, dimensions, reason_place, wording
+from jiebang.cli.terminal import counted, grade_style, local_time, print_json, size, table
+from jiebang.report.reading import (
+    GATES,
+    STATUSES,
+    DimensionLine,
+    MeasureLine,
+    dimensions,
+    reason_place,
+    two_places,
+    wording,
+)
 
 Facts = Mapping[str, Any]
 
 _BAR = 12
+_PLACES = 3
 # A terminal takes these for orders: to clear itself, to change its title, to answer as if somebody had typed.
 _ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATE_STYLES = {"ranked": "green", "rejected": "red", "failed": "red", "cancelled": "dim"}
@@ -32,8 +42,9 @@ def show_gates(console: Console, facts: Facts) -> None:
     dataset = facts["dataset"]
     files = dataset["files"]
     console.print(
-        f"[bold]{len(files)} file{'s' if len(files) != 1 else ''}[/], "
-        f"{size(sum(file['bytes'] for file in files))}  [dim]sha256:{dataset['digest'][:16]}…[/]"
+        f"[bold]{counted(len(files), 'file')}[/], "
+        f"{size(sum(file['bytes'] for file in files))}  [dim]sha256:{dataset['digest']}[/]",
+        soft_wrap=True,
     )
     for gate in facts["gates"]:
         mark = {"passed": "[green]✓[/]", "failed": "[red]✗[/]"}.get(gate["status"], "[yellow]?[/]")
@@ -68,7 +79,7 @@ def show_report(console: Console, facts: Facts) -> None:
     )
     for sentence in facts["declare"]:
         console.print(f"[yellow]·[/] {escape(sentence)}")
-    rows = table("", "measure", "value", "", "score", "", right=("value", "score"))
+    rows = table("", "measure", "value", "floor → target", "score", "", right=("value", "score"))
     for column in rows.columns[:5]:
         column.no_wrap = True
     for dimension in dimensions(facts):
@@ -81,7 +92,22 @@ def show_report(console: Console, facts: Facts) -> None:
         fixes = table("gain", "measure", "what", right=("gain",))
         for fix in facts["fixes"]:
             fixes.add_row(f"[green]+{_number(Decimal(fix['gain']))}[/]", fix["measure"], escape(fix["what"]))
+            if places := _places(fix["measure"], facts):
+                fixes.add_row("", "", places)
         console.print(fixes)
+        console.print("[dim]More places are in --html and --json.[/]")
+
+
+def _places(measure: str, facts: Facts) -> str:
+    """The first places of a measure's evidence; nothing where it has none."""
+    evidence = next((one["evidence"] for one in facts["combined"] if one["id"] == measure), ())
+    return "\n".join(f"[dim]{escape(_place(pointer))}[/]" for pointer in evidence[:_PLACES])
+
+
+def _place(pointer: Facts) -> str:
+    row = f"record {pointer['row']}" if pointer["row"] is not None else None
+    where = ", ".join(part for part in (pointer["file"], row, pointer["column"]) if part)
+    return ": ".join(part for part in (where, pointer["note"]) if part)
 
 
 def _measure_row(line: MeasureLine) -> tuple[str | Text, ...]:
@@ -108,8 +134,7 @@ def _bar(line: MeasureLine) -> Text:
 
 
 def _number(value: Decimal | None) -> str:
-    """Two places, cut and not rounded: 99.999999 must not look like 100."""
-    return "" if value is None else f"{int(value * 100) / 100:.2f}"
+    return "" if value is None else two_places(value)
 
 
 def state_line(facts: Facts) -> str:

@@ -198,7 +198,7 @@ def quota(
     if as_json:
         print_json({"quota": ledgers})
         return
-    rows = table("challenge", "today", "in all", "returns")
+    rows = table("challenge", "today", "in all", "returns", whole=("challenge",))
     for ledger in ledgers:
         rows.add_row(
             ledger["challenge"],

@@ -34,6 +34,9 @@ from jiebang.errors import DeclarationError, Fault, JiebangError
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+_PIPED_WIDTH = 200
+"""Where no terminal has a width, lines are only broken when they are longer than this."""
+
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of words.")]
@@ -107,6 +110,8 @@ def speak_any_text(as_json: bool) -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
         else:
             stream.reconfigure(errors="replace")
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = _PIPED_WIDTH
 
 
 def check_target(path: Path | None) -> None:
@@ -146,8 +151,16 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
-    """An empty table in the house style; the columns named in `right` hold numbers."""
+def counted(count: int, one: str) -> str:
+    """A number of things: `1 file`, `2 files`."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def table(*columns: str, title: str | None = None, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """An empty table in the house style.
+
+    The columns named in `right` hold numbers; those in `whole` hold what is copied, such as ids, and are never broken.
+    """
     result = Table(
         title=title,
         title_justify="left",
@@ -158,16 +171,22 @@ def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) ->
         show_header=any(columns),
     )
     for column in columns:
-        result.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        copied = column in whole
+        result.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="ignore" if copied else "fold",
+            no_wrap=copied,
+        )
     return result
 
 
 def local_time(text: str | None) -> str:
-    """An RFC 3339 moment in the reader's own time zone."""
+    """An RFC 3339 moment in the reader's own time zone, whose name stands behind it."""
     if not text or not _MOMENT.match(text):
         return text or ""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def utc_time(text: str) -> str:

@@ -49,6 +49,12 @@ def verify(
         package = Package(dataset)
         with transfer("reading", package.length, quiet=as_json) as progress:
             same = package.sha256(progress) == facts.get("digest")
+        if not same and dataset.is_dir() and (inside := _handed_in(dataset, facts)) is not None:
+            raise WrongUse(
+                "name_the_file",
+                "A single file was handed in, not this folder.",
+                f"It is in the folder: use `--dataset {inside}`.",
+            )
     if as_json:
         print_json({"genuine": True, "dataset": same, "receipt": facts})
     else:
@@ -65,6 +71,12 @@ def verify(
             )
     if same is False:
         raise typer.Exit(Exit.NO)
+
+
+def _handed_in(folder: Path, facts: dict[str, Any]) -> Path | None:
+    """The file of a folder that is what a receipt speaks of."""
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.is_symlink())
+    return next((path for path in files if Package(path).sha256() == facts.get("digest")), None)
 
 
 def add_to(app: typer.Typer) -> None:

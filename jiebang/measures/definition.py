@@ -218,7 +218,8 @@ class Measure:
                 nothing = None if self.derived else 0
                 return self.result(subject, Status.NOT_APPLICABLE, num=nothing, den=nothing)
         if status is not None:
-            return self.result(subject, status, note=subject.absence(self.columns(subject)))
+            absence = subject.absence(self.columns(subject)) if status is Status.FAILED else None
+            return self.result(subject, status, note=absence)
         result = yield from self.plan(subject)
         absence = subject.absence(self.columns(subject))
         return replace(result, note="; ".join(filter(None, (absence, result.note)))) if absence else result

@@ -42,7 +42,7 @@ def plan(subject: Subject) -> Plan:
         rows = (yield [ask]).integers(ask)
         for index in worst[:_COLUMNS_SHOWN]:
             column = shown[index]
-            note = f"not {column.type}; {counts[index]} such cells in this column"
+            note = f"not {column.type}; {counts[index]} such cell{'' if counts[index] == 1 else 's'} in this column"
             evidence += [subject.pointer(f, r, column.name, note) for tag, f, r in rows if tag == index]
     return ratio(MEASURE.id, subject, cells - sum(counts.values()), cells, evidence=evidence)
 

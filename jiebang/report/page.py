@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from jiebang.report.radar import radar
-from jiebang.report.reading import GATES, STATUSES, DimensionLine, dimensions, reason_place, wording
+from jiebang.report.reading import GATES, STATUSES, DimensionLine, dimensions, reason_place, two_places, wording
 
 Facts = Mapping[str, Any]
 
@@ -41,8 +41,8 @@ def _grouped(number: int) -> str:
 
 
 def _points(value: object) -> str:
-    """A score for reading, cut to two places: 99.999999 must not look like 100."""
-    return f"{int(Decimal(str(value)) * 100) / 100:.2f}"
+    """A score for reading."""
+    return two_places(Decimal(str(value)))
 
 
 def _bound(value: Decimal | None) -> str:

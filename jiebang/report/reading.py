@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 Facts = Mapping[str, Any]
+
+_HUNDREDTH = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ def wording(words: Mapping[str, Wording], name: str) -> Wording:
     return words.get(name, Wording(plain[:1].upper() + plain[1:], ""))
 
 
+def two_places(value: Decimal) -> str:
+    """A number up to 100 rounded half-even to two places; what is less than 100 does not look like it."""
+    rounded = value.quantize(_HUNDREDTH, ROUND_HALF_EVEN)
+    return str(rounded if rounded < 100 or value >= 100 else Decimal(100) - _HUNDREDTH)
+
+
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
     """One measure of the dataset against the floor and target of the rubric; fractions lie between 0 and 1."""
@@ -79,10 +87,8 @@ class MeasureLine:
 
     @property
     def percent(self) -> str:
-        """The value in percent with two places, cut and not rounded: only a whole is 100 %."""
-        if self.value is None:
-            return "–"
-        return f"{int(self.value * 10000) / 100:.2f} %"
+        """The value in percent with two places; only a whole is 100 %."""
+        return "–" if self.value is None else f"{two_places(self.value * 100)} %"
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ def test_a_declared_column_that_is_not_there_is_named_with_the_nearest(tmp_path:
     assert "There is no column `Condition`; did you mean `condition`?" in report.fixes[0].what
     assert list(report.warnings) == ["a.csv: there is no column `Condition` (did you mean `condition`?), nor `nope`"]
     assert jiebang.score(tmp_path, label="condition").warnings == ()
+    assert jiebang.score(tmp_path)["BAL-1"].note is None
 
 
 def test_in_a_challenge_too_the_nearest_column_is_named(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _improvement(competition: Competition, attempt: Attempt) -> str:
 def _outcome(attempt: Attempt) -> str:
     document = attempt.document
     if attempt.state == "ranked":
-        return f"→ {document.get('total')}, grade {document.get('grade')}, rank {document.get('rank')}"
+        return f"→ {document.get('total')}, grade {document.get('grade')}, rank {document.get('rank')} so far"
     if attempt.state == "rejected":
         return "→ " + "; ".join(reason["sentence"] for reason in document.get("reasons", []))
     return ""

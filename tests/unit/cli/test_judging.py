@@ -180,3 +180,8 @@ def test_a_challenge_file_given_as_declaration_is_recognised(jiebang: Command, c
     assert ran.code == 2
     assert ran.json["code"] == "challenge_file"
     assert "--challenge" in ran.json["detail"]
+
+
+def test_words_say_where(jiebang: Command) -> None:
+    ran = jiebang("score", PENGUINS)
+    assert "penguins.csv, record 9, sex: missing" in ran.out

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import palmerpenguins
+import pytest
 
 from tests.unit.cli.conftest import Command
 from tests.unit.cli.platform import Platform, problem
@@ -358,3 +359,37 @@ def test_the_quota_says_what_is_used_and_what_is_left(logged_in: Command, platfo
     assert "used 5 of 5, 0 left" in ran.out
     assert "used 7 of 50, 43 left" in ran.out
     assert logged_in("quota", "--challenge", "chl_1", "--json").json == {"quota": [ledger]}
+
+
+def test_a_receipt_of_a_file_names_it_when_its_folder_is_given(
+    jiebang: Command, platform: Platform, tmp_path: Path
+) -> None:
+    jiebang("login", platform.url, "--key", "jb_team_k1_secret")
+    receipt, folder = tmp_path / "receipt.json", tmp_path / "data"
+    folder.mkdir()
+    (folder / "penguins.csv").write_bytes(PENGUINS.read_bytes())
+    jiebang("submit", PENGUINS, "--challenge", "chl_1", "--receipt", receipt)
+    ran = jiebang("verify", receipt, "--dataset", folder, "--json")
+    assert (ran.code, ran.json["code"]) == (2, "name_the_file")
+    assert str(folder / "penguins.csv") in ran.json["detail"]
+
+
+def test_an_absent_key_is_told_from_a_wrong_one(
+    logged_in: Command, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.answers["GET", "/v1/challenges"] = problem(401, "unauthenticated", "This needs a valid API key.")
+    wrong = logged_in("challenge", "list")
+    assert wrong.code == 2
+    assert "does not accept the key (from JIEBANG_KEY)" in wrong.err
+    monkeypatch.delenv("JIEBANG_KEY")
+    absent = logged_in("challenge", "list")
+    assert absent.code == 2
+    assert "none is known here" in absent.err
+
+
+def test_an_id_is_never_broken(logged_in: Command, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "chl_" + "0123456789" * 3
+    posted = {"id": name, "title": {"en": "A title of many words, " * 5}, "sector": "science", "phases": []}
+    platform.answers["GET", "/v1/challenges"] = (200, {"challenges": [posted], "next": None}, {})
+    assert name in logged_in("challenge", "list").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import jiebang
 from jiebang.report import render_card, render_html
 from jiebang.report.radar import radar
-from jiebang.report.reading import dimensions
+from jiebang.report.reading import dimensions, two_places
 from tests.unit.report.facts import measure, refused, scored
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "line", "polygon"}
@@ -79,13 +80,13 @@ def test_a_screen_reader_finds_its_way() -> None:
 def test_everything_a_person_came_for_is_there() -> None:
     words = Outline(render_html(scored())).words
     for expected in (
-        "78.12",
+        "78.13",
         "Provisional",
         "Declare records , so that SCL-1",
         "+12.50 points",
         "Fill sex in 1,112 records.",
         "What holds it back most is consistency, at 47.01 of 100.",
-        "99.30 %",
+        "99.31 %",
         "7 fields where the header has 8",
         "岛屿",
         "absent",
@@ -173,7 +174,7 @@ def test_a_radar_needs_three_dimensions() -> None:
 def test_a_real_report_draws_itself() -> None:
     report = jiebang.score(Path(palmerpenguins.__file__).parent / "data" / "penguins.csv", label="species")
     card = report._repr_html_()
-    assert "98.11" in Outline(card).words
+    assert "98.12" in Outline(card).words
     assert "344" in card
 
 
@@ -183,3 +184,10 @@ def test_a_real_report_is_saved_as_a_page(tmp_path: Path) -> None:
     words = Outline((tmp_path / "report.html").read_text(encoding="utf-8")).words
     assert "5 512 / 5 848" in words
     assert "Fill in the 290 missing values of Comments" in words
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("82.125", "82.12"), ("82.126", "82.13"), ("99.999999", "99.99"), ("100.000000", "100.00")]
+)
+def test_numbers_are_rounded_but_only_a_whole_looks_whole(value: str, shown: str) -> None:
+    assert two_places(Decimal(value)) == shown
