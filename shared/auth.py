@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPBearer
 
 from shared.clock import Clock
 from shared.contracts.board import CredentialIssued, CredentialRevoked, Role
@@ -159,13 +160,17 @@ class Authenticator:
         return made is not None and abs(self._clock.now() - made) < TRAVEL_TIME
 
 
+# Names the scheme in the OpenAPI document; the key itself is read and judged below.
+_BEARER = Security(HTTPBearer(scheme_name="key", description="A key: `jb_…`.", auto_error=False))
+
+
 def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
     """A FastAPI dependency: the caller, who must have one of `roles` (any role if none is named).
 
     `app.state.authenticator` must be set (`Service.authenticate` does). 401 without a good key, 403 with another role.
     """
 
-    async def dependency(request: Request) -> Principal:
+    async def dependency(request: Request, _described: object = _BEARER) -> Principal:
         principal = await _authenticated(request)
         if principal is None:
             raise unauthenticated()
@@ -182,7 +187,7 @@ def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
     return dependency
 
 
-async def maybe_principal(request: Request) -> Principal | None:
+async def maybe_principal(request: Request, _described: object = _BEARER) -> Principal | None:
     """A FastAPI dependency for public routes: the caller if there is a key, else None. A bad key is still 401."""
     if "authorization" not in request.headers:
         return None

@@ -141,3 +141,13 @@ async def test_every_route_is_on_the_list_and_refuses_whoever_is_not(app: FastAP
     for route in found:
         for role in ANYONE - allowed(route):
             assert await status(app, route, role) == (401 if role is None else 403), (route, role)
+
+
+async def test_the_description_names_the_key_that_guarded_routes_need(app: FastAPI) -> None:
+    document = app.openapi()
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for route in routes(app):
+        method, path = route.split(" ")
+        operation = document["paths"].get(path, {}).get(method.lower())
+        if operation is not None and None not in allowed(route):
+            assert operation["security"] == [{"key": []}], route
