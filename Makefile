@@ -7,10 +7,12 @@ PYTHON := .venv/bin/python
 # An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 
-.PHONY: help setup fetch dev demo test test-fast test-faults lint format contracts bench wheel clean
+.PHONY: help setup fetch dev status down demo test test-fast test-faults lint format contracts bench wheel clean
 
 help: ## Print every target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@if [ -t 1 ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
+	awk -v bold="$${bold:-}" -v plain="$${plain:-}" -F ':.*## ' \
+	  '/^[a-z-]+:.*## / { printf "  %s%-12s%s %s\n", bold, $$1, plain, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .uv/bin/uv:
 	@echo "uv is not on this machine: installing it with pip into .uv/"
@@ -25,6 +27,12 @@ fetch: setup ## Fetch Kafka, MongoDB and Java into the cache where they are miss
 
 dev: setup fetch ## Keep the whole platform up; prints its address and one key per role (OPTIONS="--fresh --port 8080")
 	@$(PYTHON) -m deploy.local up $(OPTIONS)
+
+status: setup ## Show which parts of the platform that `make dev` started are ready
+	@$(PYTHON) -m deploy.local status $(OPTIONS)
+
+down: setup ## Stop the platform that `make dev` started
+	@$(PYTHON) -m deploy.local down $(OPTIONS)
 
 demo: setup fetch ## Play a competition on this machine: three challenges, six teams, three attackers; leaves nothing running
 	@$(PYTHON) -m deploy.local.demo $(OPTIONS)
