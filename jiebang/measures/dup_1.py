@@ -14,10 +14,8 @@ def plan(subject: Subject) -> Plan:
     not folded. Columns that only number the records (`id`, `uuid`, `rowid` and their like) are left out unless they
     are declared as the key or nothing else is there. The label is part of the record. Repeating records lowers it.
     """
-    distinct = DistinctRecords(subject)
-    answers = yield distinct.asks
-    found = distinct.count(answers)
-    return ratio(MEASURE.id, subject, found, subject.table.records, evidence=distinct.evidence(answers))
+    found, evidence = yield from DistinctRecords(subject).find()
+    return ratio(MEASURE.id, subject, found, subject.table.records, evidence=evidence)
 
 
 def advice(result: MeasureResult) -> str:

@@ -18,8 +18,7 @@ def plan(subject: Subject) -> Plan:
     Repeated records do not count, so neither copying what is there nor dropping what is bad gains here.
     """
     needed = subject.declared.records or 1
-    distinct = DistinctRecords(subject)
-    found = distinct.count((yield distinct.asks))
+    found, _ = yield from DistinctRecords(subject).find()
     return ratio(MEASURE.id, subject, min(found, needed), needed)
 
 
