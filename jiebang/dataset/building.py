@@ -18,7 +18,7 @@ from jiebang.dataset.store import Store
 from jiebang.dataset.table_sql import canonical_select, select_again, select_nothing
 from jiebang.dataset.tables import Column, ColumnType, Table
 from jiebang.dataset.tally import MAX_FAILURES, Tally
-from jiebang.dataset.text_columns import integer_array
+from jiebang.dataset.text_columns import boolean_array, integer_array
 from jiebang.dataset.verification import Counts, count_columns, wrong_types
 from jiebang.result import Evidence
 
@@ -119,16 +119,21 @@ class TableBuilder:
         plan = self._plan
         numbered = [(number, source) for number, source in enumerate(plan.sources) if source.problem is None]
         some = False
-        for types, run in groupby(numbered, key=lambda entry: entry[1].types(plan.wanted(entry[1]))):
+        useful = self._markers(readings)
+        kinds = groupby(numbered, key=lambda entry: (entry[1].types(plan.wanted(entry[1])), entry[1].proves))
+        for (types, proves), run in kinds:
+            markers = useful if proves else {}
             fields = [("f", pa.int32()), ("r", pa.int64())]
             fields += [(f"c{index}", types[place]) for place, index in enumerate(self._present)]
+            fields += [(f"g{self._present[place]}", pa.bool_()) for place in markers]
             schema = pa.schema(fields)
             view = f"raw_{self._relation}"
-            reader = pa.RecordBatchReader.from_batches(schema, self._stream(schema, list(run)))
+            reader = pa.RecordBatchReader.from_batches(schema, self._stream(schema, list(run), markers))
             self._connection.register(view, reader)
             texts = {index: raw_text(types[place], f"c{index}") for place, index in enumerate(self._present)}
             try:
-                yield canonical_select(view, texts, readings, plan.identity())
+                proofs = {self._present[place]: f"g{self._present[place]}" for place in markers}
+                yield canonical_select(view, texts, readings, plan.identity(), proofs)
             except duckdb.Error:
                 if self._failure is not None:
                     raise self._failure from None
@@ -139,16 +144,28 @@ class TableBuilder:
         if not some:
             yield select_nothing(readings)
 
-    def _stream(self, schema: pa.Schema, run: Sequence[tuple[int, Source]]) -> Iterator[pa.RecordBatch]:
+    def _markers(self, readings: dict[int, Reading]) -> dict[int, int]:
+        """By the place of each column of text: how long its longest missing marker is, in bytes."""
+        return {
+            place: max((len(marker.encode("utf-8")) for marker in readings[index].markers), default=0)
+            for place, index in enumerate(self._present)
+            if readings[index].is_text
+        }
+
+    def _stream(
+        self, schema: pa.Schema, run: Sequence[tuple[int, Source]], markers: dict[int, int]
+    ) -> Iterator[pa.RecordBatch]:
         try:
             for number, source in run:
-                for batch in source.batches(self._plan.wanted(source), self._tallies[number]):
+                for batch in source.batches(self._plan.wanted(source), self._tallies[number], markers):
                     self._advanced(batch.bytes_read)
                     rows = len(batch.ordinals)
                     file = np.full(rows, number, dtype=np.int32)
                     files = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(file)], null_count=0)
+                    nothing = np.zeros(rows, dtype=np.bool_)
+                    proven = [boolean_array(batch.proven.get(place, nothing)) for place in markers]
                     yield pa.RecordBatch.from_arrays(
-                        [files, integer_array(batch.ordinals), *batch.columns], schema=schema
+                        [files, integer_array(batch.ordinals), *batch.columns, *proven], schema=schema
                     )
         except BaseException as error:
             self._failure = error  # DuckDB would only keep its text

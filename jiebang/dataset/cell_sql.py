@@ -87,9 +87,14 @@ class Reading:
         """The markers a canonical cell can equal: those with outer blanks, or not composed, never do."""
         return tuple(marker for marker in self.missing if trim(marker) == marker)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether any text is normal: that of a text column, or of one that a time format decides."""
+        return self.type is ColumnType.TEXT or self.time_function is not None
+
     def normal(self, c: str) -> str:
         """SQL that is true only where `c` is canonical as it stands, not missing, and of the type (or text)."""
-        if self.time_function is not None or self.type is ColumnType.TEXT:
+        if self.is_text:
             return f"(regexp_full_match({c}, {quoted(_NORMAL_TEXT)}) AND NOT {in_list(c, self.markers)})"
         # A number or date that is declared a marker (-999, 1900-01-01) is not normal; other markers never pass.
         typed = [marker for marker in self.markers if conforming(marker) & BIT[self.type]]
@@ -148,7 +153,10 @@ _NORMAL: dict[ColumnType, Callable[[str], str]] = {
     ColumnType.INTEGER: lambda c: f"regexp_full_match({c}, '[+-]?[0-9]{{1,12}}')",
     ColumnType.DECIMAL: lambda c: f"regexp_full_match({c}, '[+-]?[0-9]{{1,12}}(\\.[0-9]{{0,30}})?')",
     ColumnType.BOOLEAN: lambda c: in_list(c, ("true", "false", "True", "False", "TRUE", "FALSE")),
-    ColumnType.DATE: lambda c: f"({c} GLOB '{_DASHED}' OR {c} GLOB '{_DASHED.replace('-[', '/[')}') AND {_day(c)}",
+    ColumnType.DATE: lambda c: (
+        # A CASE, since OR would look at both patterns of every cell.
+        f"CASE WHEN {c} GLOB '{_DASHED}' THEN true ELSE {c} GLOB '{_DASHED.replace('-[', '/[')}' END AND {_day(c)}"
+    ),
     ColumnType.TIMESTAMP: lambda c: (
         f"regexp_full_match({c}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ]{_CLOCK})?') AND {_day(f'left({c}, 10)')}"
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow as pa
 from jiebang.dataset.dialect import Header, closing_quote, find_header, is_blank
 from jiebang.dataset.encoding import Encoding, is_utf8, utf8_blocks
 from jiebang.dataset.opening import DataFile
+from jiebang.dataset.proofs import unstable, whole_texts
 from jiebang.dataset.tally import MAX_COLUMNS, MAX_FAILURES, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import Block, Views, nullable_view_array, replace_cells, view_array
 
@@ -68,9 +69,16 @@ class CsvFile:
         """Every column is text."""
         return (pa.string_view(),) * len(wanted)
 
-    def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
+    @property
+    def proves(self) -> bool:
+        """Cells come with proofs where no undecodable byte can be among them."""
+        return self.encoding.strict
+
+    def batches(
+        self, wanted: Sequence[int | None], tally: Tally, markers: Mapping[int, int] | None = None
+    ) -> Iterator[Batch]:
         """The parsed records, in batches of the wanted columns."""
-        return CsvReader(self, wanted, tally).batches() if self.header else iter(())
+        return CsvReader(self, wanted, tally, markers or {}).batches() if self.header else iter(())
 
 
 def open_csv(file: DataFile, encoding: Encoding) -> CsvFile:
@@ -99,11 +107,12 @@ def _with_header(file: DataFile, encoding: Encoding, header: Header | None) -> C
 class CsvReader:
     """Reads a CSV file's records into batches of the wanted columns; a column wanted as None is nowhere."""
 
-    def __init__(self, csv: CsvFile, wanted: Sequence[int | None], tally: Tally) -> None:
+    def __init__(self, csv: CsvFile, wanted: Sequence[int | None], tally: Tally, markers: Mapping[int, int]) -> None:
         assert csv.header is not None
         self._csv = csv
         self._header = csv.header
         self._wanted = wanted
+        self._markers = markers if csv.encoding.strict else {}
         self._tally = tally
         self._width = len(csv.header.names)
         self._delimiter = csv.header.delimiter[0] if csv.header.delimiter else None
@@ -221,6 +230,9 @@ class CsvReader:
                 why = _TOO_LONG
             self._tally.failed(int(ordinals[line]), why)
         quoted, doubled = quotes.fields(positions)
+        odd = quoted[:0]
+        if self._markers:
+            odd = np.searchsorted(positions, unstable(block.bytes[at : at + int(positions[-1])]))
         rows = np.cumsum(good) - 1
         if not good.all():
             positions = positions[np.repeat(good, fields)]
@@ -248,6 +260,14 @@ class CsvReader:
                 places = (starts[number, found].tolist(), lengths[number, found].tolist())
                 cells = [block.raw[start : start + length] for start, length in zip(*places, strict=True)]
                 holds_doubled[number] = (found, pairs, cells)
+        proven = {}
+        if self._markers:
+            odd_column, odd_row = self._cells(odd, ends, fields, good, rows)
+            for place, longest in self._markers.items():
+                column_index = self._wanted[place]
+                if column_index is not None:
+                    proven[place] = whole_texts(block, starts[column_index], lengths[column_index], longest)
+                    proven[place][odd_row[odd_column == column_index]] = False
         columns = [index for index in self._wanted if index is not None]
         if columns != list(range(self._width)):
             starts, lengths = starts[columns], lengths[columns]
@@ -258,7 +278,7 @@ class CsvReader:
             else _column(block, next(views), holds_doubled.get(index))
             for index in self._wanted
         ]
-        return Batch(ordinals, arrays, int(line_ends[-1]) + 1)
+        return Batch(ordinals, arrays, int(line_ends[-1]) + 1, proven)
 
     def _cells(self, chosen: Indexes, ends: Indexes, fields: Indexes, good: Mask, rows: Indexes) -> tuple[Indexes, ...]:
         """The columns and rows, among the good lines, of the fields with these indexes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -45,6 +45,11 @@ class JsonFile:
     _tally: Tally = field(default_factory=lambda: Tally(""))
 
     @property
+    def proves(self) -> bool:
+        """Cells come without proofs."""
+        return False
+
+    @property
     def text_bytes(self) -> int:
         """The bytes of the file."""
         return self.file.location.stat().st_size
@@ -53,7 +58,9 @@ class JsonFile:
         """Every column is text."""
         return (pa.string_view(),) * len(wanted)
 
-    def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
+    def batches(
+        self, wanted: Sequence[int | None], tally: Tally, markers: Mapping[int, int] | None = None
+    ) -> Iterator[Batch]:
         """The parsed records, in batches of the wanted columns."""
         if self.problem is not None:
             return iter(())

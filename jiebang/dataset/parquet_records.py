@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,11 @@ class ParquetFile:
     problem: str | None = None
     family: str = "parquet"
 
+    @property
+    def proves(self) -> bool:
+        """Cells come without proofs."""
+        return False
+
     def types(self, wanted: Sequence[int | None]) -> tuple[pa.DataType, ...]:
         """The Arrow types that the wanted columns have in the batches."""
         return tuple(
@@ -49,7 +54,9 @@ class ParquetFile:
             for index in wanted
         )
 
-    def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
+    def batches(
+        self, wanted: Sequence[int | None], tally: Tally, markers: Mapping[int, int] | None = None
+    ) -> Iterator[Batch]:
         """The records, in batches of the wanted columns."""
         if self.problem is not None:
             return

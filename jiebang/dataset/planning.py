@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,8 +45,18 @@ class Source(Protocol):
     def types(self, wanted: Sequence[int | None]) -> tuple[pa.DataType, ...]:
         """The Arrow types of the wanted columns."""
 
-    def batches(self, wanted: Sequence[int | None], tally: Tally) -> Iterator[Batch]:
-        """The parsed records; a column wanted as None is null throughout."""
+    @property
+    def proves(self) -> bool:
+        """Whether batches come with proofs of texts."""
+
+    def batches(
+        self, wanted: Sequence[int | None], tally: Tally, markers: Mapping[int, int] | None = None
+    ) -> Iterator[Batch]:
+        """The parsed records; a column wanted as None is null throughout.
+
+        `markers` gives, by their places in `wanted`, the columns for which proofs of text are of use, and the length
+        in bytes of their longest missing marker.
+        """
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,25 @@ Readings = Mapping[int, Reading]
 """How each present column is read, by the column's index."""
 
 
-def canonical_select(view: str, texts: Mapping[int, str], readings: Readings, identity: Sequence[int]) -> str:
+def canonical_select(
+    view: str,
+    texts: Mapping[int, str],
+    readings: Readings,
+    identity: Sequence[int],
+    proofs: Mapping[int, str] | None = None,
+) -> str:
     """The canonical columns over a view of raw records; `texts` is SQL for the raw text of each column.
+
+    `proofs` name the columns of the view that tell of cells of text which are proved canonical and not missing.
 
     One layer each for the raw text `c`, the proof `f` that a cell is normal, the composed cell `n`, the canonical one
     `s`, its conformity `k`, and its value `x`, so that nothing is computed twice.
     """
-    raw = _columns(f"{text} AS c{i}" for i, text in texts.items())
-    tested = ", ".join(["*", *(f"{reading.normal(f'c{i}')} AS f{i}" for i, reading in readings.items())])
+    proofs = proofs or {}
+    raw = _columns([*(f"{text} AS c{i}" for i, text in texts.items()), *proofs.values()])
+    tests = {i: reading.normal(f"c{i}") for i, reading in readings.items()}
+    tests |= {i: f"CASE WHEN {proof} THEN true ELSE {tests[i]} END" for i, proof in proofs.items()}
+    tested = _columns(f"c{i}, {test} AS f{i}" for i, test in tests.items())
     composed = _columns(f"{reading.composed(f'c{i}', f'f{i}')} AS n{i}, f{i}" for i, reading in readings.items())
     canonical = _columns(f"{reading.canonical(f'n{i}', f'f{i}')} AS s{i}, f{i}" for i, reading in readings.items())
     conforming = _columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,8 +40,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some parsed records: their ordinals, one array per wanted column, and how many bytes of the file they took."""
+    """Some parsed records: their ordinals, one array per wanted column, and how many bytes of the file they took.
+
+    `proven` says by the place of a column which of its cells are proved to be canonical text as they stand, and longer
+    than any missing marker; a column that is not there has no proofs.
+    """
 
     ordinals: npt.NDArray[np.int64]
     columns: list[pa.Array]
     bytes_read: int = 0
+    proven: Mapping[int, npt.NDArray[np.bool_]] = field(default_factory=dict)

@@ -82,6 +82,13 @@ def nullable_view_array(cells: Sequence[bytes | None]) -> pa.Array:
     return view_array(views, block.buffer, present=present)
 
 
+def boolean_array(values: npt.NDArray[np.bool_]) -> pa.Array:
+    """An Arrow array of truth values."""
+    return pa.Array.from_buffers(
+        pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))], null_count=0
+    )
+
+
 def integer_array(values: npt.NDArray[np.int64]) -> pa.Array:
     """An Arrow array over the integers of an array, without copying."""
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)], null_count=0)
