@@ -15,7 +15,7 @@ from jiebang.dataset.cells import canonical
 from jiebang.dataset.inference import guess_type
 from jiebang.dataset.planning import PlannedTable, Source
 from jiebang.dataset.store import Store
-from jiebang.dataset.table_sql import canonical_select, select_again, select_nothing
+from jiebang.dataset.table_sql import canonical_select, record_hash, select_again, select_nothing
 from jiebang.dataset.tables import Column, ColumnType, Table
 from jiebang.dataset.tally import MAX_FAILURES, Tally
 from jiebang.dataset.text_columns import boolean_array, integer_array
@@ -31,11 +31,17 @@ class TableBuilder:
 
     def __init__(self, plan: PlannedTable, relation: str, store: Store, advanced: Callable[[int], None]) -> None:
         self._plan = plan
-        self._relation = relation
+        self._present = [index for index, column in enumerate(plan.columns) if column.present]
+        self._name = relation
+        # A unique key tells records apart, so their hash is then hardly ever asked for, and not kept.
+        keyed = bool(plan.declaration.key) and {plan.columns[index].name for index in self._present} >= set(
+            plan.declaration.key
+        )
+        self._hashed = None if keyed else plan.identity()
+        self._relation = f"{relation}_cells" if keyed else relation
         self._store = store
         self._connection = store.connection
         self._advanced = advanced
-        self._present = [index for index, column in enumerate(plan.columns) if column.present]
         self._tallies = [Tally(source.file.path) for source in plan.sources]
         self._failure: BaseException | None = None
 
@@ -46,6 +52,9 @@ class TableBuilder:
         readings = {index: self._reading(index, guessed[place]) for place, index in enumerate(self._present)}
         self._store.create(self._relation, self._selects(readings))
         readings, counts = self._verify(readings)
+        if self._hashed is None:
+            hashed = f"SELECT *, {record_hash(plan.identity())} AS h FROM {self._relation}"
+            self._connection.execute(f"CREATE VIEW {self._name} AS {hashed}").fetchall()
         attempted = sum(tally.attempted for tally in self._tallies)
         problems = [
             Evidence(file=source.file.path, note=source.problem)
@@ -56,7 +65,7 @@ class TableBuilder:
         return Table(
             name=plan.name,
             files=tuple(source.file.path for source in plan.sources),
-            relation=self._relation,
+            relation=self._name,
             columns=self._columns(readings, counts),
             identity=plan.identity(),
             attempted=attempted,
@@ -133,7 +142,7 @@ class TableBuilder:
             texts = {index: raw_text(types[place], f"c{index}") for place, index in enumerate(self._present)}
             try:
                 proofs = {self._present[place]: f"g{self._present[place]}" for place in markers}
-                yield canonical_select(view, texts, readings, plan.identity(), proofs)
+                yield canonical_select(view, texts, readings, self._hashed, proofs)
             except duckdb.Error:
                 if self._failure is not None:
                     raise self._failure from None
@@ -142,7 +151,7 @@ class TableBuilder:
                 self._connection.unregister(view)
             some = True
         if not some:
-            yield select_nothing(readings)
+            yield select_nothing(readings, self._hashed)
 
     def _markers(self, readings: dict[int, Reading]) -> dict[int, int]:
         """By the place of each column of text: how long its longest missing marker is, in bytes."""
@@ -179,7 +188,7 @@ class TableBuilder:
         if not right:
             return readings, counts
         wrong = {index: replace(readings[index], type=found) for index, found in right.items()}
-        self._store.replace(self._relation, lambda before: select_again(before, readings, wrong))
+        self._store.replace(self._relation, lambda before: select_again(before, readings, wrong, self._hashed))
         return {**readings, **wrong}, {**counts, **count_columns(self._connection, self._relation, wrong)}
 
     def _columns(self, readings: dict[int, Reading], counts: dict[int, Counts]) -> tuple[Column, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 1 << 20
 """How much of a file is held at a time; a record that is longer grows the block up to the limit of a record."""
 
 _UNDECODABLE = "jiebang.undecodable"
@@ -58,10 +58,11 @@ class Utf8Check:
         """Take the next block; false from the first wrong byte on."""
         if self.offset is not None:
             return False
-        block = self._rest + block
+        if self._rest:
+            block = self._rest + block
         whole = _whole_characters(block)
         self._rest = block[whole:]
-        if not is_utf8(block[:whole]):
+        if not is_utf8(memoryview(block)[:whole]):
             self.offset = self._seen + _first_wrong(block)
             return False
         self._seen += whole

@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -369,10 +370,6 @@ def _write(location: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _digest(stream: Readable) -> tuple[int, str]:
-    digest = hashlib.sha256()
-    size = 0
-    while piece := stream.read(_PIECE):
-        digest.update(piece)
-        size += len(piece)
-    return size, digest.hexdigest()
+def _digest(stream: BufferedReader) -> tuple[int, str]:
+    digest = hashlib.file_digest(stream, "sha256")
+    return stream.tell(), digest.hexdigest()

@@ -15,12 +15,13 @@ def canonical_select(
     view: str,
     texts: Mapping[int, str],
     readings: Readings,
-    identity: Sequence[int],
+    hashed: Sequence[int] | None,
     proofs: Mapping[int, str] | None = None,
 ) -> str:
     """The canonical columns over a view of raw records; `texts` is SQL for the raw text of each column.
 
-    `proofs` name the columns of the view that tell of cells of text which are proved canonical and not missing.
+    `hashed` are the columns whose hash is kept as `h`, None where it is not kept; `proofs` name the columns of the view
+    that tell of cells of text which are proved canonical and not missing.
 
     One layer each for the raw text `c`, the proof `f` that a cell is normal, the composed cell `n`, the canonical one
     `s`, its conformity `k`, and its value `x`, so that nothing is computed twice.
@@ -36,20 +37,25 @@ def canonical_select(
         f"s{i}, f{i}" + (f", {reading.conforms(f's{i}', f'f{i}')} AS k{i}" if _is_typed(reading) else "")
         for i, reading in readings.items()
     )
-    hashed = ", ".join(f"s{i}" for i in identity)
     kept = _columns(
         f"s{i}"
         + (f", k{i}" if _is_typed(reading) else "")
         + (f", {reading.value(f's{i}', f'f{i}', f'k{i}')} AS x{i}" if reading.type in NUMERIC else "")
         for i, reading in readings.items()
     )
+    h = "" if hashed is None else f", {record_hash(hashed)} AS h"
     return (
-        f"SELECT {kept}, {f'hash({hashed})' if hashed else '0::UBIGINT'} AS h FROM (SELECT {conforming} FROM"
+        f"SELECT {kept}{h} FROM (SELECT {conforming} FROM"
         f" (SELECT {canonical} FROM (SELECT {composed} FROM (SELECT {tested} FROM (SELECT {raw} FROM {view})))))"
     )
 
 
-def select_nothing(readings: Readings) -> str:
+def record_hash(identity: Sequence[int]) -> str:
+    """SQL for a hash of the columns that make a record."""
+    return f"hash({', '.join(f's{i}' for i in identity)})" if identity else "0::UBIGINT"
+
+
+def select_nothing(readings: Readings, hashed: Sequence[int] | None) -> str:
     """The canonical columns without any record."""
     columns = ["0::INTEGER AS f", "0::BIGINT AS r"]
     for i, reading in readings.items():
@@ -58,10 +64,12 @@ def select_nothing(readings: Readings) -> str:
             columns.append(f"NULL::TINYINT AS k{i}")
         if reading.type in NUMERIC:
             columns.append(f"NULL::BIGINT AS x{i}")
-    return f"SELECT {', '.join([*columns, '0::UBIGINT AS h'])} WHERE false"
+    if hashed is not None:
+        columns.append("0::UBIGINT AS h")
+    return f"SELECT {', '.join(columns)} WHERE false"
 
 
-def select_again(before: str, readings: Readings, wrong: Readings) -> str:
+def select_again(before: str, readings: Readings, wrong: Readings, hashed: Sequence[int] | None) -> str:
     """The canonical columns of a table, those of `wrong` read anew from their canonical cells."""
     tested = ", ".join(["*", *(f"{reading.normal(f's{i}')} AS f{i}" for i, reading in wrong.items())])
     conforming = ", ".join(
@@ -75,7 +83,8 @@ def select_again(before: str, readings: Readings, wrong: Readings) -> str:
         if now.type in NUMERIC:
             part += f", {now.value(f's{i}', f'f{i}', k)} AS x{i}" if i in wrong else f", x{i}"
         parts.append(part)
-    return f"SELECT {_columns(parts)}, h FROM (SELECT {conforming} FROM (SELECT {tested} FROM {before}))"
+    h = "" if hashed is None else ", h"
+    return f"SELECT {_columns(parts)}{h} FROM (SELECT {conforming} FROM (SELECT {tested} FROM {before}))"
 
 
 def _is_typed(reading: Reading) -> bool:

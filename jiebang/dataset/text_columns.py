@@ -42,12 +42,12 @@ class Block:
         views = np.empty((*starts.shape, 2), dtype=np.uint64)
         shown = np.minimum(lengths, 12)
         first = self._first[starts]
-        first &= _FIRST[shown]
+        first &= _FIRST.take(shown)  # several times faster than indexing
         halves = views.view(np.uint32)
         halves[..., 0] = lengths
         halves[..., 1] = first
         rest = self._rest[starts]
-        rest &= _REST[shown]
+        rest &= _REST.take(shown)
         long = lengths > 12
         if long.any():
             rest[long] = starts[long].astype(np.uint64) << np.uint64(32)  # in buffer 0

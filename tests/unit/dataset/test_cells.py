@@ -127,7 +127,7 @@ def test_sql_reads_a_column_as_the_rules_say(
     assert rows(connection, texts, f"SELECT {columns} FROM ({select}) ORDER BY r") == right
     # A column that was guessed to be text gives the same when its type is found later.
     guessed = canonical_select("raw", {0: "c0"}, {0: Reading(ColumnType.TEXT, missing)}, [0])
-    again = select_again("guessed", {0: Reading(ColumnType.TEXT, missing)}, readings)
+    again = select_again("guessed", {0: Reading(ColumnType.TEXT, missing)}, readings, [0])
     sql = f"WITH guessed AS MATERIALIZED ({guessed}) SELECT {columns} FROM ({again}) ORDER BY r"
     assert rows(connection, texts, sql) == right
 
