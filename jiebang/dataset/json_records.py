@@ -19,7 +19,7 @@ from jiebang.dataset.json_values import RecordFails, cells_of, parse_line
 from jiebang.dataset.opening import DataFile, FileKind
 from jiebang.dataset.spool import Spool
 from jiebang.dataset.tally import MAX_COLUMNS, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
-from jiebang.dataset.text_columns import Block, nullable_view_array, replace_cells, view_array
+from jiebang.dataset.text_columns import Block, Views, nullable_view_array, replace_cells, view_array
 
 _UNDECODABLE = "it holds an undecodable byte"
 _TOO_LONG = f"it is longer than {MAX_RECORD_BYTES >> 20} MiB"
@@ -280,28 +280,28 @@ def _one_object(text: bytes) -> dict[str, bytes | None] | None:
 def _shaped_batch(block: Block, shaped: Shaped, ordinals: Positions, failures: list[tuple[int, str]]) -> Batch:
     """The cells of lines of one shape; a line with a wrong escape is told in `failures` and left out."""
     good = np.ones(len(ordinals), dtype=np.bool_)
-    texts: dict[tuple[int, int], bytes] = {}
-    for row, column in zip(*(places.tolist() for places in np.nonzero(shaped.escaped)), strict=True):
-        start, length = int(shaped.starts[row, column]), int(shaped.lengths[row, column])
-        try:
-            texts[row, column] = unescaped(block.raw, start, length)
-        except RecordFails as failure:
-            if good[row]:
-                failures.append((int(ordinals[row]), str(failure)))
-            good[row] = False
-    everything = bool(good.all())
-    columns = []
+    arrays: list[tuple[Views, list[pa.Buffer], Mask]] = []
     for column in range(shaped.starts.shape[1]):
-        lengths = shaped.lengths[:, column]
-        views = block.views(shaped.starts[:, column], np.maximum(lengths, 0))
-        rows = np.flatnonzero(shaped.escaped[:, column])
+        starts, lengths = shaped.starts[:, column], shaped.lengths[:, column]
+        views = block.views(starts, np.maximum(lengths, 0))
         buffers = [block.buffer]
+        rows = np.flatnonzero(shaped.escaped[:, column])
         if rows.size:
-            cells = [texts.get((row, column), b"") for row in rows.tolist()]
+            places = zip((starts[rows] - 1).tolist(), (starts[rows] + lengths[rows] + 1).tolist(), strict=True)
+            texts = unescaped([block.raw[start:end] for start, end in places])
+            cells = []
+            for row, text in zip(rows.tolist(), texts, strict=True):
+                if isinstance(text, RecordFails):
+                    if good[row]:
+                        failures.append((int(ordinals[row]), str(text)))
+                    good[row] = False
+                    text = b""
+                cells.append(text)
             sizes = np.fromiter(map(len, cells), dtype=np.int32, count=len(cells))
             buffers.append(replace_cells(views, rows, b"".join(cells), sizes))
-        present = lengths >= 0
-        if not everything:
-            views, present = views[good], present[good]
-        columns.append(view_array(views, *buffers, present=present))
-    return Batch(ordinals if everything else ordinals[good], columns)
+        arrays.append((views, buffers, lengths >= 0))
+    if good.all():
+        columns = [view_array(views, *buffers, present=present) for views, buffers, present in arrays]
+        return Batch(ordinals, columns)
+    columns = [view_array(views[good], *buffers, present=present[good]) for views, buffers, present in arrays]
+    return Batch(ordinals[good], columns)

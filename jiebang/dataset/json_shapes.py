@@ -24,7 +24,7 @@ _LF, _QUOTE, _COMMA, _COLON, _BACKSLASH = b'\n",:\\'
 _OPEN, _CLOSE = b"{}"
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
 _NAME = re.compile(rb'\s*"([^"\\]*)"\s*')
-_string = JSONDecoder()
+_json = JSONDecoder()
 _TRUE, _FALSE, _NULL = (int.from_bytes(word, "little") for word in (b"true", b"fals", b"null"))
 
 
@@ -97,7 +97,7 @@ class ScannedLines:
         marks = np.flatnonzero(mark)
         inside = (np.searchsorted(quotes, marks) & 1).astype(np.bool_)
         self.marks: Positions = marks[~inside]
-        self._digits: npt.NDArray[np.int32] | None = None
+        self._tally: npt.NDArray[np.int64] | None = None
         self._mark_ends = np.flatnonzero(data[self.marks] == _LF)
 
     def _are_escaped(self, quotes: Positions) -> Mask:
@@ -169,14 +169,15 @@ class ScannedLines:
     def _are_numbers(self, starts: Positions, ends: Positions) -> Mask:
         """Which spans are numbers without exponent: an optional minus, digits without a leading zero, a fraction."""
         data = self._data
-        if self._digits is None:
-            self._digits = np.zeros(len(data) + 1, dtype=np.int32)
-            np.cumsum((data >= _ZERO) & (data <= _NINE), dtype=np.int32, out=self._digits[1:])
-            self._points = np.zeros(len(data) + 1, dtype=np.int32)
-            np.cumsum(data == _POINT, dtype=np.int32, out=self._points[1:])
+        if self._tally is None:
+            # Digits are counted in the low half of a number, points in the high half.
+            self._tally = np.zeros(len(data) + 1, dtype=np.int64)
+            weights = ((data - _ZERO) <= _NINE - _ZERO).astype(np.int64)  # in bytes, so that what is below wraps around
+            weights[data == _POINT] = 1 << 32
+            np.cumsum(weights, out=self._tally[1:])
         whole = starts + (data[starts] == _MINUS)
-        digits = self._digits[ends] - self._digits[whole]
-        points = self._points[ends] - self._points[whole]
+        tally = self._tally[ends] - self._tally[whole]
+        digits, points = tally & 0xFFFFFFFF, tally >> 32
         first = data[whole]
         second = self._block.bytes[whole + 1]
         alone = whole + 1 == ends
@@ -187,12 +188,19 @@ class ScannedLines:
         return result
 
 
-def unescaped(raw: bytes, start: int, length: int) -> bytes:
-    """The text of a string between its quotes, escapes undone, in UTF-8; raises RecordFails where one is wrong."""
+def unescaped(strings: list[bytes]) -> list[bytes | RecordFails]:
+    """The texts of JSON strings, given with their quotes, in UTF-8; in place of one that is wrong, why it fails."""
     try:
-        text: str = _string.decode(raw[start - 1 : start + length + 1].decode("utf-8"))
+        texts = _json.decode(f"[{b','.join(strings).decode('utf-8')}]")  # all at once: most often none is wrong
+    except ValueError:
+        if len(strings) > 1:
+            return [text for string in strings for text in unescaped([string])]
+        return [RecordFails(NOT_JSON)]
+    return [_encoded(text) for text in texts]
+
+
+def _encoded(text: str) -> bytes | RecordFails:
+    try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
-        raise RecordFails(UNPAIRED_SURROGATE) from None
-    except ValueError:
-        raise RecordFails(NOT_JSON) from None
+        return RecordFails(UNPAIRED_SURROGATE)
