@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
 
@@ -50,7 +51,7 @@ class TableBuilder:
         plan = self._plan
         guessed = self._guess()
         readings = {index: self._reading(index, guessed[place]) for place, index in enumerate(self._present)}
-        self._store.create(self._relation, self._selects(readings))
+        self._read(readings)
         readings, counts = self._verify(readings)
         if self._hashed is None:
             hashed = f"SELECT *, {record_hash(plan.identity())} AS h FROM {self._relation}"
@@ -75,6 +76,16 @@ class TableBuilder:
             missing=plan.missing,
             beyond=plan.beyond(),
         )
+
+    def _read(self, readings: dict[int, Reading]) -> None:
+        """Make the table out of what the files hold."""
+        with closing(self._selects(readings)) as selects:
+            try:
+                self._store.create(self._relation, selects)
+            except duckdb.Error:
+                if self._failure is not None:
+                    raise self._failure from None  # what went wrong in reading, of which DuckDB keeps the text alone
+                raise
 
     def _reading(self, index: int, guessed: ColumnType) -> Reading:
         """How a column is read: as declared, else as guessed."""
@@ -123,7 +134,7 @@ class TableBuilder:
         texts = cells.cast(pa.string()).take(chosen).to_pylist()
         return guess_type(cell for text in texts if text is not None and (cell := canonical(text, missing)) is not None)
 
-    def _selects(self, readings: dict[int, Reading]) -> Iterator[str]:
+    def _selects(self, readings: dict[int, Reading]) -> Generator[str, None, None]:
         """One select for each run of files whose columns have the same Arrow types."""
         plan = self._plan
         numbered = [(number, source) for number, source in enumerate(plan.sources) if source.problem is None]
@@ -140,13 +151,9 @@ class TableBuilder:
             reader = pa.RecordBatchReader.from_batches(schema, self._stream(schema, list(run), markers))
             self._connection.register(view, reader)
             texts = {index: raw_text(types[place], f"c{index}") for place, index in enumerate(self._present)}
+            proofs = {self._present[place]: f"g{self._present[place]}" for place in markers}
             try:
-                proofs = {self._present[place]: f"g{self._present[place]}" for place in markers}
                 yield canonical_select(view, texts, readings, self._hashed, proofs)
-            except duckdb.Error:
-                if self._failure is not None:
-                    raise self._failure from None
-                raise
             finally:
                 self._connection.unregister(view)
             some = True
@@ -177,7 +184,7 @@ class TableBuilder:
                         [files, integer_array(batch.ordinals), *batch.columns, *proven], schema=schema
                     )
         except BaseException as error:
-            self._failure = error  # DuckDB would only keep its text
+            self._failure = error
             raise
 
     def _verify(self, readings: dict[int, Reading]) -> tuple[dict[int, Reading], dict[int, Counts]]:

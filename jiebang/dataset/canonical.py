@@ -20,6 +20,7 @@ from jiebang.dataset.sources import open_source
 from jiebang.dataset.store import Store
 from jiebang.dataset.tables import Column, ColumnType, Table
 from jiebang.declaration import Declaration
+from jiebang.errors import DatasetRefused
 
 __all__ = ["CanonicalDataset", "Column", "ColumnType", "Table", "canonicalise"]
 
@@ -39,8 +40,7 @@ class CanonicalDataset:
 
     def close(self) -> None:
         """Let go of the tables and of everything that was written for them."""
-        self.connection.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _forget(self.connection, self._folder)
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +63,8 @@ def canonicalise(
     """Read the data files of an opened dataset into canonical tables, by the declaration.
 
     `memory` is what the whole process should stay under, in bytes. Integers found in the tables are the same for any
-    number of threads and any memory. `progress` is called with "read" and the fraction of the bytes that were read.
+    number of threads and any memory; where it does not suffice, DatasetRefused says so. `progress` is called with
+    "read" and the fraction of the bytes that were read.
     """
     folder = Path(tempfile.mkdtemp(prefix="canonical-", dir=scratch))
     limit = _DEFAULT_LIMIT if memory is None else max(_LEAST_LIMIT, memory - _OUTSIDE_DUCKDB)
@@ -89,10 +90,22 @@ def canonicalise(
         if progress:
             progress("read", 1.0)
         return CanonicalDataset(tables, connection, tuple(warnings), folder)
+    except duckdb.OutOfMemoryException:
+        _forget(connection, folder)
+        raise DatasetRefused(
+            "memory_exceeded",
+            "The dataset cannot be read in the memory it was given.",
+            "Give more memory, or hand in fewer columns.",
+            limit=limit,
+        ) from None
     except BaseException:
-        connection.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        _forget(connection, folder)
         raise
+
+
+def _forget(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    connection.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(folder: Path, threads: int | None, limit: int) -> duckdb.DuckDBPyConnection:

@@ -17,8 +17,10 @@ import pytest
 
 from jiebang.dataset import store
 from jiebang.dataset.canonical import CanonicalDataset, ColumnType, Table, canonicalise
+from jiebang.dataset.csv_records import CsvReader
 from jiebang.dataset.opening import open_dataset
 from jiebang.declaration import Declaration
+from jiebang.errors import DatasetRefused
 from tests.naive import read_dataset
 
 WORDS = [
@@ -304,3 +306,20 @@ def test_progress_ends_at_one() -> None:
         pass
     assert seen[-1] == ("read", 1.0)
     assert seen == sorted(seen)
+
+
+def test_memory_that_does_not_suffice_is_told() -> None:
+    wide = ",".join(f"c{number}" for number in range(2_000)) + "\n" + ("word," * 1_999 + "word\n") * 2_100
+    with pytest.raises(DatasetRefused) as refused, canonical({"a.csv": wide.encode()}, memory=1):
+        pass
+    assert refused.value.code == "memory_exceeded"
+
+
+def test_what_goes_wrong_in_reading_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: CsvReader, *_: Any) -> Iterator[Any]:
+        yield from ()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(CsvReader, "batches", broken)
+    with pytest.raises(OSError, match="the disk is gone"), canonical({"a.csv": b"a\n1\n"}, {"types": {"a": "text"}}):
+        pass
