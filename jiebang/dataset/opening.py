@@ -20,7 +20,7 @@ import pyarrow as pa
 import rfc8785
 
 from jiebang.errors import DatasetRefused
-from jiebang.gates.content import Container, FileKind, container_of, sniff
+from jiebang.gates.content import Container, FileKind, container_of, parquet_size, sniff
 from jiebang.gates.limits import MAX_REASONS, Budget, GateFails, Limits, MemberBudget
 from jiebang.gates.paths import UniquePaths, decode_name, is_junk, safe_path, shown, without_top_folder
 from jiebang.gates.tar_members import Readable, is_tar, tar_members
@@ -254,7 +254,13 @@ class _Opening:
                     for piece in _pieces(_Again(head, counted)):
                         target.write(piece)
         self._unique.add(path)
-        self.files.append(DataFile(path, size, digest, plain, self._kind(path, name, plain, container is not None)))
+        kind = self._kind(path, name, plain, container is not None)
+        if kind is FileKind.PARQUET:
+            # Compressed and repeated values make a small file large too; what reads it holds it to these claims.
+            expanded, cells = parquet_size(plain)
+            self._budget.member(size).write(expanded)
+            self._budget.read(cells)
+        self.files.append(DataFile(path, size, digest, plain, kind))
 
     def _kind(self, path: str, name: str, location: Path, compressed: bool) -> FileKind:
         try:

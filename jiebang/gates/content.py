@@ -272,6 +272,13 @@ def _check_parquet(path: str, location: Path, head: bytes) -> None:
         raise GateFails("corrupt_file", f"{shown(path)} is a damaged Parquet file; write it anew.") from None
 
 
+def parquet_size(location: Path) -> tuple[int, int]:
+    """How many bytes the pages of a Parquet file say they expand to, and how many cells the file says it has."""
+    metadata = pq.read_metadata(location)
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    return sum(max(0, group.total_byte_size) for group in groups), max(0, metadata.num_rows) * metadata.num_columns
+
+
 def _mismatch(path: str, what: str) -> GateFails:
     return GateFails("type_mismatch", f"{shown(path)} is not what its name says: {what}.")
 

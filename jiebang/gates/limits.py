@@ -75,6 +75,10 @@ class Budget:
                 limit=self.limits.total_ratio,
             )
 
+    def read(self, size: int) -> None:
+        """Check a size that is only to be read, never written: that of a Parquet file's cells, a byte each."""
+        self._check_size(size)
+
     def _check_size(self, size: int) -> None:
         if size > self.limits.expanded:
             raise GateFails(

@@ -12,6 +12,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -264,3 +267,18 @@ def test_what_is_not_there_is_refused(handed_in: list[str], tmp_path: Path) -> N
     with pytest.raises(DatasetRefused) as refused:
         open_dataset([tmp_path / name for name in handed_in], scratch=tmp_path)
     assert refused.value.code == "not_a_dataset"
+
+
+def test_a_parquet_file_that_expands_too_far_fails(opened: Open) -> None:
+    target = io.BytesIO()
+    zeros = pa.table({"a": pa.array(np.zeros(3_000_000, dtype=np.int64))})
+    pq.write_table(zeros, target, compression="zstd", use_dictionary=False)
+    assert codes(opened("a.parquet", target.getvalue())) == ["ratio_too_high"]
+
+
+def test_a_parquet_file_of_too_many_repeated_cells_fails(opened: Open) -> None:
+    target = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array(np.zeros(3_000_000, dtype=np.int64))}), target)
+    assert len(target.getvalue()) < 20_000
+    assert codes(opened("a.parquet", target.getvalue(), expanded=2_999_999)) == ["too_large"]
+    assert codes(opened("a.parquet", target.getvalue(), expanded=3_000_000)) == []
