@@ -32,8 +32,9 @@ class Store:
         for select in selects:
             self._written += 1
             parts.append(self._folder / f"{self._written}.parquet")
-            # Snappy is cheaper to write and read again than DuckDB's own file.
-            target = f"{quoted(str(parts[-1]))} (FORMAT parquet, COMPRESSION snappy)"
+            # Snappy is cheaper to write and read again than DuckDB's own file, and so are plain values where many differ.
+            options = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1000"
+            target = f"{quoted(str(parts[-1]))} ({options})"
             self.connection.execute(f"COPY ({select}) TO {target}").fetchall()
         listed = ", ".join(quoted(str(part)) for part in parts)
         self.connection.execute(f"CREATE VIEW {relation} AS FROM read_parquet([{listed}])").fetchall()
