@@ -32,7 +32,7 @@ class Store:
         for select in selects:
             self._written += 1
             parts.append(self._folder / f"{self._written}.parquet")
-            # Snappy is cheaper to write and read again than DuckDB's own file, and so are plain values where many differ.
+            # Snappy is cheaper to write and read again than DuckDB's own file; so are plain values where many differ.
             options = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1000"
             target = f"{quoted(str(parts[-1]))} ({options})"
             self.connection.execute(f"COPY ({select}) TO {target}").fetchall()
