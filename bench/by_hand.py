@@ -35,6 +35,7 @@ def measure(path: str, threads: int = 2) -> dict[str, list[int]]:
     """num and den of each ratio measure over the benchmark's CSV, label `status`, key `record`."""
     db = duckdb.connect()
     db.execute(f"SET threads = {threads}")
+    db.execute("SET enable_progress_bar = false")  # under `python -c` it would be drawn into what is printed
     names = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
     source = (
         f"read_csv({_literal(path)}, columns={{{names}}}, auto_detect=false, header=true, delim=',', quote='\"',"

@@ -25,6 +25,7 @@ import sys, duckdb
 from bench.dirty import COLUMNS
 db = duckdb.connect()
 db.execute("SET threads = 2")
+db.execute("SET enable_progress_bar = false")
 names = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
 db.execute(f"COPY (SELECT * FROM read_csv('{sys.argv[1]}', columns={{{names}}}, auto_detect=false, header=true,"
            " delim=',', quote='\\"', escape='\\"', ignore_errors=true)) TO '" + sys.argv[2] + "' (FORMAT parquet, COMPRESSION zstd)")

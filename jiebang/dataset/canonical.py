@@ -114,6 +114,8 @@ def _connect(folder: Path, threads: int | None, limit: int) -> duckdb.DuckDBPyCo
     connection = duckdb.connect(":memory:")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
+    # In a notebook or under `python -c` DuckDB would draw its own progress into what is printed.
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SET memory_limit = '{limit} bytes'")
     connection.execute(f"SET temp_directory = {cell_sql.quoted(str(spill))}")
     # Every record carries its file and ordinal, so the order in storage is free.
