@@ -16,10 +16,9 @@ from jiebang.dataset.tables import ColumnType
 _GLANCED_ROWS = 20_000
 _COLUMNS_A_SCAN = 100
 
-# All the types of a cell that conforms to one of these; a decimal may be an integer too, a timestamp a date.
+# All the types of a cell that conforms to one of these.
 _IMPLIED = {
     ColumnType.INTEGER: Conforms.INTEGER | Conforms.DECIMAL,
-    ColumnType.BOOLEAN: Conforms.BOOLEAN,
     ColumnType.DATE: Conforms.DATE | Conforms.TIMESTAMP,
 }
 # A conforming cell like this is of no earlier type, so the earlier one has fewer cells and does not win the tie.
@@ -75,16 +74,30 @@ def wrong_types(
     wrong = {}
     for i in inferred:
         guess, count = readings[i].type, counts[i]
-        if guess is ColumnType.TEXT:
-            proven = 10 * count.maybe_typed < 9 * count.cells and 10 * count.maybe_boolean < 9 * count.cells
-            proven = proven or not count.cells
+        if _is_proven(guess, count, told_apart=i in apart):
+            continue
+        known = _IMPLIED.get(guess)
+        if known is None or 10 * count.conforming < 9 * count.cells:
+            right = decide_type(_conforming_counts(connection, relation, i, "true"))
         else:
-            proven = 0 < count.cells == count.conforming and (guess not in _OF_NO_EARLIER_TYPE or i in apart)
-        if not proven:
-            right = decide_type(_conforming_counts(connection, relation, i, guess))
-            if right is not guess:
-                wrong[i] = right
+            # Nearly all conform, and those are known without a look: the others may still be of the wider type.
+            others = _conforming_counts(connection, relation, i, f"k{i} = 0")
+            right = decide_type({**others, int(known): others.get(int(known), 0) + count.conforming})
+        if right is not guess:
+            wrong[i] = right
     return wrong
+
+
+def _is_proven(guess: ColumnType, count: Counts, *, told_apart: bool) -> bool:
+    """Whether the counts leave no other type than the guess."""
+    if guess is ColumnType.TEXT:
+        return not count.cells or 10 * max(count.maybe_typed, count.maybe_boolean) < 9 * count.cells
+    if not count.cells or 10 * count.conforming < 9 * count.cells:
+        return False
+    # What does not conform to a decimal, timestamp or boolean conforms to nothing that these do, and is too little.
+    if guess in _OF_NO_EARLIER_TYPE:
+        return told_apart
+    return guess is ColumnType.BOOLEAN or count.conforming == count.cells
 
 
 def _told_apart(
@@ -100,15 +113,10 @@ def _told_apart(
     return {i for i, found in zip(glances, row, strict=True) if found}
 
 
-def _conforming_counts(
-    connection: duckdb.DuckDBPyConnection, relation: str, i: int, guess: ColumnType
-) -> dict[int, int]:
-    """How many non-missing cells of a column conform to each set of types."""
-    types = conforming_types(f"s{i}")
-    known = _IMPLIED.get(guess)
-    if known is not None:  # those that conform to the guess are known without a look
-        types = f"CASE WHEN k{i} = 1 THEN {int(known)} ELSE {types} END"
+def _conforming_counts(connection: duckdb.DuckDBPyConnection, relation: str, i: int, condition: str) -> dict[int, int]:
+    """How many non-missing cells of a column, of those under the condition, conform to each set of types."""
     rows = connection.execute(
-        f"SELECT {types} AS c, count(*) FROM {relation} WHERE s{i} IS NOT NULL GROUP BY c"
+        f"SELECT {conforming_types(f's{i}')} AS c, count(*) FROM {relation}"
+        f" WHERE s{i} IS NOT NULL AND {condition} GROUP BY c"
     ).fetchall()
     return dict(rows)
