@@ -38,8 +38,8 @@ class IngestSettings(Settings, process="ingest"):
     scan_deadline: Duration = timedelta(minutes=15)
     score_deadline: Duration = timedelta(minutes=60)
     rank_deadline: Duration = timedelta(minutes=10)
-    drives: int = 8
-    """How often a stage past its deadline is driven again, each time with twice the patience, before we give up."""
+    drives: int = 3
+    """How often a stage past its deadline is driven again, each time with the same patience, before we give up."""
     sweep_every: Duration = timedelta(seconds=5)
     """How often a replica looks for what has passed its deadline."""
     collect_every: Duration = timedelta(minutes=10)

@@ -75,17 +75,17 @@ class TransitionRefused(Exception):
 class Deadlines:
     """How long each stage may take before it is driven again, and how often it is driven before we give up.
 
-    Every further drive waits twice as long as the one before, so that a long outage of one part fails nothing.
+    A stage gets the same time after each drive, so it ends, and the attempt comes back, within `drives + 1` deadlines.
     """
 
     scan: timedelta = timedelta(minutes=15)
     score: timedelta = timedelta(minutes=60)
     rank: timedelta = timedelta(minutes=10)
-    drives: int = 8
+    drives: int = 3
 
-    def after(self, stage: Stage, drives: int) -> timedelta:
-        """The time a stage gets after it has been driven `drives` times."""
-        return {Stage.SCAN: self.scan, Stage.SCORE: self.score, Stage.RANK: self.rank}[stage] * (1 << drives)
+    def of(self, stage: Stage) -> timedelta:
+        """The time a stage gets, at first and after each drive."""
+        return {Stage.SCAN: self.scan, Stage.SCORE: self.score, Stage.RANK: self.rank}[stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Submission:
             quota_day=quota_day,
             state=SubmissionState.RECEIVED,
             timeline=(Passage(SubmissionState.RECEIVED, at),),
-            deadline_at=at + deadlines.after(Stage.SCAN, 0),
+            deadline_at=at + deadlines.of(Stage.SCAN),
             note=note,
         )
         return submission, (submission.received_fact(),)
@@ -265,7 +265,8 @@ class Submission:
     def drive_again(self, deadlines: Deadlines, at: datetime) -> tuple[Submission, tuple[Fact, ...]]:
         """Push a stage that is past its deadline once more, or give up after all drives; early, nothing happens.
 
-        A scoring that may never have heard of the submission is told again; a scan job is queued by the caller.
+        Scoring is told of the acceptance again, whether the score or the rank is late: it begins a score that it has
+        not heard of and tells again one that it has. A scan job is queued by the caller.
         """
         stage = self.stage
         if stage is None or self.deadline_at is None or at < self.deadline_at:
@@ -277,9 +278,8 @@ class Submission:
                 sentence="The platform did not finish in time after all attempts; the attempt was given back.",
                 at=at,
             )
-        drives = self.drives + 1
-        driven = replace(self, drives=drives, deadline_at=at + deadlines.after(stage, drives))
-        return driven, (driven._accepted_fact(),) if stage is Stage.SCORE else ()
+        driven = replace(self, drives=self.drives + 1, deadline_at=at + deadlines.of(stage))
+        return driven, (driven._accepted_fact(),) if driven.dataset_digest is not None else ()
 
     def tell_scoring_again(self, deadlines: Deadlines, at: datetime) -> tuple[Submission, tuple[Fact, ...]]:
         """Emit the acceptance once more because an operator asks for it, with a fresh deadline.
@@ -289,7 +289,7 @@ class Submission:
         """
         if self.state is not SubmissionState.ACCEPTED:
             raise TransitionRefused(self.state, "scored again")
-        again = replace(self, deadline_at=at + deadlines.after(Stage.SCORE, 0))
+        again = replace(self, deadline_at=at + deadlines.of(Stage.SCORE))
         return again, (again._accepted_fact(),)
 
     def refunded(self) -> Submission:
@@ -317,5 +317,5 @@ class Submission:
 
     def _reach(self, state: SubmissionState, at: datetime, deadlines: Deadlines | None = None) -> Submission:
         stage = STAGE_OF.get(state)
-        deadline = at + deadlines.after(stage, 0) if stage is not None and deadlines is not None else None
+        deadline = at + deadlines.of(stage) if stage is not None and deadlines is not None else None
         return replace(self, state=state, timeline=(*self.timeline, Passage(state, at)), deadline_at=deadline, drives=0)

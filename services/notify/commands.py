@@ -20,7 +20,9 @@ from services.notify.subscription import Filters, Subscription, SubscriptionStat
 from shared import metrics, tracing
 from shared.auth import Principal
 from shared.contracts.envelope import Event, rfc3339
+from shared.contracts.intake import SubmissionAccepted
 from shared.contracts.registry import parse
+from shared.contracts.scoring import ScoreCompleted, ScoreFailed
 from shared.failures import ProjectionBehind
 from shared.ids import Ids
 from shared.logs import get_logger
@@ -31,6 +33,8 @@ from shared.repeats import shown_before
 log = get_logger(__name__)
 
 TEST_TYPE = "webhook.test.v1"
+TOLD_ONCE = (SubmissionAccepted, ScoreCompleted, ScoreFailed)
+"""Facts that the platform repeats when a stage is late, as a new event; a sponsor is told the first time only."""
 MOST_SUBSCRIPTIONS = 50
 REPLAYED_AT_ONCE = 1000
 _PAUSED_LOOKS_AGAIN = timedelta(minutes=15)
@@ -66,7 +70,11 @@ async def queue_deliveries(event: Event[Any], challenge: str, *, store: Store) -
     if not wanting:
         return 0
     body = event.encode().decode()
-    kept = KeptEvent(id=event.id, owner=sponsor, challenge=challenge, type=event.type, at=event.time, body=body)
+    kept = KeptEvent(event.id, sponsor, challenge, event.type, event.time, body, event.subject)
+    if isinstance(event.data, TOLD_ONCE) and await store.said_before(kept):
+        metrics.DUPLICATES.labels("events").inc()
+        log.info("told_again_dropped", event_id=event.id, type=event.type, subject=event.subject)
+        return 0
     now = await store.now()
     # All at once: a worker that is faster than the event's own write looks again a moment later.
     _, *new = await asyncio.gather(

@@ -45,6 +45,7 @@ class KeptEvent:
     type: str
     at: datetime
     body: str
+    subject: str = ""
 
 
 class Store(Protocol):
@@ -84,6 +85,10 @@ class Store(Protocol):
 
     async def event(self, id: str) -> KeptEvent | None:
         """A kept event."""
+        ...
+
+    async def said_before(self, event: KeptEvent) -> bool:
+        """Whether another event of the same type and subject is kept: what is told once only was told again."""
         ...
 
     async def events(self, owner: str, since: datetime, until: datetime, limit: int) -> Sequence[KeptEvent]:
@@ -170,6 +175,7 @@ class MongoStore:
             await deliveries.create_index([("state.subscription", 1), ("state.state", 1), ("state.finished_at", 1)])
             await deliveries.create_index("state.created_at", expireAfterSeconds=int(DELIVERIES_KEPT.total_seconds()))
             await self._events.create_index([("owner", 1), ("at", 1)])
+            await self._events.create_index([("subject", 1), ("type", 1)])
             await self._events.create_index("at", expireAfterSeconds=int(EVENTS_KEPT.total_seconds()))
 
     async def now(self) -> datetime:
@@ -216,6 +222,7 @@ class MongoStore:
             "type": event.type,
             "at": event.at,
             "body": event.body,
+            "subject": event.subject,
         }
         with translated():
             await self._events.update_one({"_id": event.id}, {"$setOnInsert": kept}, upsert=True)
@@ -225,6 +232,12 @@ class MongoStore:
         with translated():
             document = await self._events.find_one({"_id": id})
         return None if document is None else _kept(document)
+
+    async def said_before(self, event: KeptEvent) -> bool:
+        """See `Store`."""
+        same = {"subject": event.subject, "type": event.type, "_id": {"$ne": event.id}}
+        with translated():
+            return await self._events.find_one(same, {"_id": 1}) is not None
 
     async def events(self, owner: str, since: datetime, until: datetime, limit: int) -> Sequence[KeptEvent]:
         """See `Store`."""
@@ -386,6 +399,11 @@ class MemoryStore:
         """See `Store`."""
         return self._events.get(id)
 
+    async def said_before(self, event: KeptEvent) -> bool:
+        """See `Store`."""
+        same = (event.subject, event.type)
+        return any((kept.subject, kept.type) == same and kept.id != event.id for kept in self._events.values())
+
     async def events(self, owner: str, since: datetime, until: datetime, limit: int) -> Sequence[KeptEvent]:
         """See `Store`."""
         within = [event for event in self._events.values() if event.owner == owner and since <= event.at < until]
@@ -483,4 +501,5 @@ def _kept(document: Document) -> KeptEvent:
         type=document["type"],
         at=document["at"],
         body=document["body"],
+        subject=document.get("subject", ""),
     )

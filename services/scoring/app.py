@@ -21,7 +21,7 @@ def build(settings: ScoringSettings) -> Service:
     jobs = service.jobs("score", lease=settings.lease, attempts=settings.attempts)
     credentials = CredentialProjection(service.database)
 
-    handlers = Handlers(all_terms=terms, jobs=jobs, credentials=credentials)
+    handlers = Handlers(all_terms=terms, jobs=jobs, scores=scores, credentials=credentials)
     service.stream("intake.submissions")(handlers.on_submissions)
     service.stream("board.challenges")(handlers.on_challenges)
     service.stream("board.teams")(handlers.on_teams)

@@ -38,8 +38,11 @@ async def remember_terms(fact: ChallengePublished | ChallengeAmended, *, all_ter
     await all_terms.keep(Terms.of(fact))
 
 
-async def queue_score(event: Event[SubmissionAccepted], *, all_terms: AllTerms, jobs: Jobs) -> None:
-    """Queue the scoring of an accepted submission; an acceptance told again brings a waiting job forward.
+async def queue_score(event: Event[SubmissionAccepted], *, all_terms: AllTerms, jobs: Jobs, scores: Scores) -> None:
+    """Queue the scoring of an accepted submission.
+
+    An acceptance told again means that somebody still waits: a job in the queue is brought forward, and a score that
+    is recorded is told again, with the same content.
 
     Raises:
         ProjectionBehind: the challenge's announcement has not been read yet.
@@ -54,6 +57,9 @@ async def queue_score(event: Event[SubmissionAccepted], *, all_terms: AllTerms, 
         return
     known = await jobs.find(assignment.id)
     if known is not None and known.payload["cause"] != event.id:
+        if await scores.tell_again(assignment.id, cause=event):
+            log.warning("score_told_again", submission=fact.submission)
+            return
         driven = await jobs.drive_again(assignment.id)
         log.info("score_driven_again", submission=fact.submission, brought_forward=driven)
 

@@ -180,25 +180,33 @@ class Score:
     ) -> tuple[Score, Sequence[Fact]]:
         """The score of a dataset that was measured, with its event."""
         score = cls(assignment, ScoreState.COMPLETED, at, found, report_sha256, page_sha256)
-        return score, [
-            ScoreCompleted(
-                **_about(assignment),
-                total=found.total,
-                dimensions=dict(found.dimensions),
-                coverage=found.coverage,
-                grade=found.grade,
-                provisional=found.provisional,
-                dataset_digest=found.dataset_digest,
-                engine=found.engine,
-                report_key=assignment.report_key("report.json"),
-                report_sha256=report_sha256,
-            )
-        ]
+        return score, [score.fact]
 
     @classmethod
     def failed(cls, assignment: Assignment, code: str, *, at: datetime) -> tuple[Score, Sequence[Fact]]:
         """The end of a scoring that could not be done, with its event; ingest gives the quota back."""
-        return cls(assignment, ScoreState.FAILED, at, code=code), [ScoreFailed(**_about(assignment), code=code)]
+        score = cls(assignment, ScoreState.FAILED, at, code=code)
+        return score, [score.fact]
+
+    @property
+    def fact(self) -> ScoreCompleted | ScoreFailed:
+        """What the others are told of this score, however often they are told."""
+        found = self.verdict
+        if found is None or self.report_sha256 is None:
+            assert self.code is not None, "a score without a verdict says why"
+            return ScoreFailed(**_about(self.assignment), code=self.code)
+        return ScoreCompleted(
+            **_about(self.assignment),
+            total=found.total,
+            dimensions=dict(found.dimensions),
+            coverage=found.coverage,
+            grade=found.grade,
+            provisional=found.provisional,
+            dataset_digest=found.dataset_digest,
+            engine=found.engine,
+            report_key=self.assignment.report_key("report.json"),
+            report_sha256=self.report_sha256,
+        )
 
 
 def _about(assignment: Assignment) -> dict[str, Any]:

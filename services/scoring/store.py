@@ -11,7 +11,7 @@ from services.scoring.score import Score, Terms
 from shared.auth import Principal
 from shared.contracts.board import Role
 from shared.contracts.envelope import Event, Fact
-from shared.mongo import Aggregates, Collection, translated
+from shared.mongo import AggregateMissing, Aggregates, Collection, translated
 from shared.remembered import Remembered
 
 
@@ -20,6 +20,10 @@ class Scores(Protocol):
 
     async def record(self, score: Score, facts: Sequence[Fact], *, cause: Event[Any] | None = None) -> bool:
         """Store a score with its event, unless there is one for its submission and rubric; True if it was stored."""
+        ...
+
+    async def tell_again(self, id: str, *, cause: Event[Any]) -> bool:
+        """Emit the event of a recorded score once more because of `cause`, once for each; False if there is none."""
         ...
 
     async def find(self, id: str) -> Score | None:
@@ -70,6 +74,14 @@ class MongoScores:
         """Store a score with its event, unless there is one for its submission and rubric; True if it was stored."""
         return await self._scores.add_new(score.assignment.id, score, facts, cause=cause)
 
+    async def tell_again(self, id: str, *, cause: Event[Any]) -> bool:
+        """Emit the event of a recorded score once more because of `cause`, once for each; False if there is none."""
+        try:
+            await self._scores.update(id, lambda score: (score, [score.fact]), cause=cause)
+        except AggregateMissing:
+            return False
+        return True
+
     async def find(self, id: str) -> Score | None:
         """The score of an assignment, for the work itself."""
         return await self._scores.find(id)
@@ -91,6 +103,7 @@ class MemoryScores:
     def __init__(self) -> None:
         self._scores: dict[str, Score] = {}
         self.facts: list[Fact] = []
+        self._told: set[str] = set()
 
     async def record(self, score: Score, facts: Sequence[Fact], *, cause: Event[Any] | None = None) -> bool:
         """Store a score with its event, unless there is one for its submission and rubric; True if it was stored."""
@@ -98,6 +111,15 @@ class MemoryScores:
             return False
         self._scores[score.assignment.id] = score
         self.facts += facts
+        return True
+
+    async def tell_again(self, id: str, *, cause: Event[Any]) -> bool:
+        """Emit the event of a recorded score once more because of `cause`, once for each; False if there is none."""
+        if (score := self._scores.get(id)) is None:
+            return False
+        if cause.id not in self._told:
+            self._told.add(cause.id)
+            self.facts.append(score.fact)
         return True
 
     async def find(self, id: str) -> Score | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from services.scoring.store import AllTerms, MemoryScores, MemoryTerms, MongoSco
 from shared.auth import Principal
 from shared.clock import SystemClock
 from shared.contracts.board import Role
+from shared.contracts.envelope import Event
+from shared.contracts.intake import SubmissionAccepted
+from shared.contracts.registry import event_class, parse
 from shared.ids import CredentialId, OwnerId, SystemIds
 from shared.mongo import Aggregates, client, database
 from shared.outbox import Relay
@@ -48,12 +52,63 @@ def completed(rubric_digest: str = ASSIGNMENT.rubric_digest, minutes: int = 0) -
     return score
 
 
+def acceptance() -> Event[Any]:
+    """An acceptance of the submission, told anew each time."""
+    fact = SubmissionAccepted(
+        submission=ASSIGNMENT.submission,
+        challenge=ASSIGNMENT.challenge,
+        challenge_version=ASSIGNMENT.challenge_version,
+        phase=ASSIGNMENT.phase,
+        team=ASSIGNMENT.team,
+        upload=ASSIGNMENT.upload,
+        digest="a" * 64,
+        bytes=10,
+        received_at=ASSIGNMENT.received_at,
+        dataset_digest=ASSIGNMENT.dataset_digest,
+        files=1,
+    )
+    return event_class(SubmissionAccepted)(
+        id=SystemIds().new("evt"),
+        source="/test",
+        type=fact.type,
+        subject=fact.subject,
+        time=NOON,
+        sequence=1,
+        partitionkey=fact.key,
+        correlationid=fact.correlation,
+        data=fact,
+    )
+
+
+async def told_by(scores: Scores) -> list[str]:
+    """The facts that a store has told or is about to, as JSON."""
+    if isinstance(scores, MemoryScores):
+        return [fact.model_dump_json() for fact in scores.facts]
+    assert isinstance(scores, MongoScores)
+    [document] = [document async for document in scores._scores.collection.find({})]
+    events = [parse(entry["body"].encode()) for entry in document["outbox"]]
+    assert len({event.id for event in events}) == len(events)
+    return [event.data.model_dump_json() for event in events if isinstance(event, Event)]
+
+
 async def test_a_score_is_recorded_once_and_comes_back_as_it_was(stores: tuple[Scores, AllTerms]) -> None:
     scores, _ = stores
     assert await scores.find(ASSIGNMENT.id) is None
     assert await scores.record(completed(), [])
     failed, _ = Score.failed(ASSIGNMENT, "attempts_exhausted", at=NOON)
     assert not await scores.record(failed, [])
+    assert await scores.find(ASSIGNMENT.id) == completed()
+
+
+async def test_a_recorded_score_is_told_again_once_for_each_who_asks(stores: tuple[Scores, AllTerms]) -> None:
+    scores, _ = stores
+    asked = acceptance()
+    assert not await scores.tell_again(ASSIGNMENT.id, cause=asked), "there is none yet"
+    await scores.record(completed(), [completed().fact])
+    for cause in (asked, asked, acceptance()):
+        assert await scores.tell_again(ASSIGNMENT.id, cause=cause)
+    told = await told_by(scores)
+    assert told == [completed().fact.model_dump_json()] * 3, "the first time, and once for each of two who asked"
     assert await scores.find(ASSIGNMENT.id) == completed()
 
 

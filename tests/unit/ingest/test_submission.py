@@ -127,9 +127,13 @@ def test_a_stage_is_not_driven_before_its_deadline() -> None:
     assert submission.drive_again(DEADLINES, T0 + timedelta(minutes=59)) == (submission, ())
 
 
-def test_past_its_deadline_scoring_is_told_again_with_ever_more_time_and_then_it_fails() -> None:
-    submission, _ = accept(received())
-    told = 0
+@pytest.mark.parametrize(
+    ("waiting", "deadline"),
+    [(accept(received())[0], DEADLINES.score), (score(accept(received())[0])[0], DEADLINES.rank)],
+    ids=["for its score", "for its rank"],
+)
+def test_past_its_deadline_scoring_is_told_again_and_then_it_fails(waiting: Submission, deadline: timedelta) -> None:
+    submission, told = waiting, 0
     while not submission.ended:
         assert submission.deadline_at is not None
         at = submission.deadline_at
@@ -138,7 +142,16 @@ def test_past_its_deadline_scoring_is_told_again_with_ever_more_time_and_then_it
     assert told == DEADLINES.drives
     assert submission.state is SubmissionState.FAILED
     assert submission.refund_due
-    assert submission.timeline[-1].at - T0 > timedelta(days=10)
+    assert submission.timeline[-1].at - T0 == 4 * deadline, "the attempt comes back within four deadlines"
+
+
+def test_a_scan_that_never_ends_fails_within_four_deadlines() -> None:
+    submission = received()
+    while not submission.ended:
+        assert submission.deadline_at is not None
+        submission, facts = submission.drive_again(DEADLINES, submission.deadline_at)
+        assert not any(isinstance(fact, SubmissionAccepted) for fact in facts)
+    assert submission.timeline[-1].at - T0 == 4 * DEADLINES.scan
 
 
 COMMANDS: list[Callable[[Submission, datetime], tuple[Submission, tuple[Fact, ...]]]] = [

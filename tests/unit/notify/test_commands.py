@@ -144,6 +144,18 @@ async def test_an_event_becomes_one_delivery_per_subscription_that_wants_it(worl
     assert [type(fact) for fact in world.store.facts] == [DeliverySucceeded] * 2
 
 
+async def test_a_score_that_is_told_again_as_another_event_is_delivered_once(world: World) -> None:
+    subscription = await world.subscribe()
+    first = await world.happen(score("91.000000"))
+    again = await world.happen(score("91.000000"))
+    assert again.id != first.id
+    await world.work()
+    assert (await world.only(subscription)).event == first.id
+    await commands.queue_deliveries(first, "chl_a", store=world.store)
+    await world.work()
+    assert len(world.post.sent) == 1
+
+
 async def test_an_event_that_nobody_wants_is_not_even_kept(world: World) -> None:
     await world.subscribe(new_leader=True)
     event = await world.happen(CLOSED)
@@ -160,8 +172,8 @@ async def test_a_dead_endpoint_is_disabled_after_five_days_says_so_and_gives_up_
     world.post.replies = [Reply(error="connection_refused")]
     subscription = await world.subscribe()
     said = []
-    for _ in range(7 * 4):
-        await world.happen(score("91.000000"))
+    for number in range(7 * 4):
+        await world.happen(score("91.000000", submission=f"sub_{number}"))
         await world.work()
         world.clock.at += timedelta(hours=6)
         said = [fact for fact in world.store.facts if isinstance(fact, SubscriptionDisabled)]
