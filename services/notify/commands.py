@@ -277,6 +277,8 @@ async def deliver(delivery: Delivery, *, lease: timedelta, store: Store, sender:
     wait_until = _held_until(delivery, subscription, claimed_at)
     if wait_until is not None:
         await store.update_delivery(delivery.id, lambda before: deliveries.postpone(before, claim, wait_until))
+        if subscription.state is SubscriptionState.PAUSED:
+            await _hasten_if_resumed(subscription.id, store)
         return None
     with tracing.span("webhook", traceparent=json.loads(event.body).get("traceparent")):
         reply = await sender.send(delivery.id, subscription.url, subscription.live_secrets(claimed_at), event.body)
@@ -329,10 +331,17 @@ def _held_until(delivery: Delivery, subscription: Subscription, now: datetime) -
     if delivery.test:
         return None
     if subscription.state is SubscriptionState.PAUSED:
-        # Resuming brings it forward; looking again only matters if that crossed with this very claim.
+        # Resuming brings it forward; looking again only matters if a worker dies between postponing and asking again.
         return now + _PAUSED_LOOKS_AGAIN
     quiet = subscription.quiet_until
     return quiet if quiet is not None and quiet > now else None
+
+
+async def _hasten_if_resumed(subscription: str, store: Store) -> None:
+    """A resume passes by what a worker holds at that moment: whoever has just put it off asks once more."""
+    present = await store.subscription(subscription)
+    if present is not None and present.state is not SubscriptionState.PAUSED:
+        await store.hasten(subscription)
 
 
 async def _replay(ids: Sequence[str], store: Store) -> int:

@@ -342,3 +342,27 @@ async def test_a_secret_that_cannot_be_made_again_is_not_shown_as_if_it_signed(w
     with pytest.raises(Problem) as refused:
         await world.subscribe(id="whk_a", random=b"s" * 32)
     assert (refused.value.status, refused.value.code) == (409, "secret_shown_before")
+
+
+async def test_a_resume_that_crosses_with_a_claim_does_not_pass_the_delivery_by(world: World) -> None:
+    subscription = await world.subscribe()
+    await commands.pause(SPONSOR, subscription.id, store=world.store)
+    await world.happen(score("91.000000"))
+    read = world.store.subscription
+    crossed = 0
+
+    async def resumed_just_after_it_was_read(id: str, *owner: str) -> Subscription | None:
+        nonlocal crossed
+        seen = await read(id, *owner)
+        if not owner and seen is not None and seen.state is SubscriptionState.PAUSED and not crossed:
+            crossed += 1
+            await commands.resume(SPONSOR, subscription.id, store=world.store)
+        return seen
+
+    world.store.subscription = resumed_just_after_it_was_read  # type: ignore[method-assign]
+    (delivery,) = await world.store.claim([], 10, LEASE)
+    await commands.deliver(delivery, lease=LEASE, store=world.store, sender=world.post, chance=0.5)
+    assert crossed == 1
+    assert world.post.sent == []
+    await world.work()
+    assert len(world.post.sent) == 1
