@@ -73,5 +73,5 @@ class SubmissionRanked(
 ):
     """Emitted by ingest when the board has recorded the score: the good end of a submission's life."""
 
-    rank: int | None
+    rank: int | None = None
     total: Decimal6

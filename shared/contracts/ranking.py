@@ -26,7 +26,7 @@ class EntryRecorded(
     submission: str
     total: Decimal6
     grade: str
-    rank: int | None
+    rank: int | None = None
     previous_rank: int | None = None
     is_best: bool
     board_seq: int

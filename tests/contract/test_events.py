@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event  # type: ignore[import-untyped]
@@ -56,6 +56,19 @@ def test_a_reader_ignores_fields_that_a_newer_writer_added(path: Path) -> None:
     document = json.loads(path.read_text("utf-8"))
     newer = {**document, "nextextension": "x", "data": {**document["data"], "next_field": {"a": [1]}}}
     assert parse(json.dumps(newer).encode()) == parse(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)
+def test_what_may_be_nothing_may_be_nothing_in_every_event(path: Path) -> None:
+    """Nothing is written by leaving the field out, so a field that may be null must also be one that may be absent."""
+    document = json.loads(path.read_text("utf-8"))
+    fact = FACTS[path.stem]
+    for name in document["data"]:
+        emptied = json.dumps({**document, "data": {**document["data"], name: None}}).encode()
+        if type(None) in get_args(fact.model_fields[name].annotation):
+            event = parse(emptied)
+            assert isinstance(event, Event)
+            assert parse(event.encode()) == event
 
 
 @pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)

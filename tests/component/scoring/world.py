@@ -79,11 +79,16 @@ class World:
     async def hears(self, topic: str, kind: type[Fact], *, count: int = 1, within: float = 60.0) -> list[Any]:
         """The facts of a type in a topic, as soon as there are so many."""
 
-        async def enough() -> list[Any]:
-            found = await self.heard(topic, kind)
-            return found if len(found) >= count else []
+        found: list[Any] = []
 
-        found: list[Any] = await eventually(enough, within=within, every=0.2, what=f"{count} {kind.type} in {topic}")
+        async def enough() -> bool:
+            found[:] = await self.heard(topic, kind)
+            return len(found) >= count
+
+        try:
+            await eventually(enough, within=within, every=0.2, what=f"{count} {kind.type} in {topic}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; {len(found)} were there: {found}") from late
         return found
 
     async def publish_challenge(
