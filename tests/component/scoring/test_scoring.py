@@ -122,7 +122,9 @@ async def test_an_accepted_submission_gets_its_score_and_its_report(world: World
         assert own.total[:5] in page.text
 
 
-async def test_duplicates_and_an_acceptance_told_again_make_one_score(world: World, tmp_path: Path) -> None:
+async def test_duplicates_and_an_acceptance_told_again_make_one_score_which_is_told_again(
+    world: World, tmp_path: Path
+) -> None:
     await world.publish_challenge()
     await world.hand_in("upl_1", CSV)
     fact = accepted("sub_1", digest_of(CSV, tmp_path))
@@ -138,12 +140,15 @@ async def test_duplicates_and_an_acceptance_told_again_make_one_score(world: Wor
         await eventually(brought_forward, what="the job to be brought forward by the second acceptance")
         async with worker(world, tmp_path):
             await world.hears("scoring.scores", ScoreCompleted)
-            await world.say(*said, fact, accepted("sub_2", digest_of(CSV, tmp_path)))
             await world.hand_in("upl_2", CSV)
-            await world.hears("scoring.scores", ScoreCompleted, count=2)
+            await world.say(*said, fact, accepted("sub_2", digest_of(CSV, tmp_path)))
+            # The two that were read before are nothing; the new acceptance of a scored one has its score told again.
+            await world.hears("scoring.scores", ScoreCompleted, count=3)
         assert [job.state for job in await jobs.list()] == [JobState.DONE, JobState.DONE]
     scores = await world.heard("scoring.scores", ScoreCompleted, ScoreFailed)
-    assert sorted(score.submission for score in scores) == ["sub_1", "sub_2"]
+    assert sorted(score.submission for score in scores) == ["sub_1", "sub_1", "sub_2"]
+    first, again = [score for score in scores if score.submission == "sub_1"]
+    assert first == again
 
 
 async def test_an_acceptance_that_is_read_before_its_challenge_waits_for_it(world: World, tmp_path: Path) -> None:
