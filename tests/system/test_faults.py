@@ -49,7 +49,9 @@ async def test_a_service_killed_under_load_loses_nothing(competition: Competitio
     load = asyncio.create_task(_submit_all(competition, 12))
     await until(lambda: _some(competition, 3), "a few submissions are under way")
     victim.kill()
+    given = len(competition.receipts)
     await load
+    assert given < 12, "the load was over before the kill"
     ends = await competition.check_promises()
     assert ends == {"ranked": 12}
     await competition.platform.wait_ready()
@@ -73,10 +75,11 @@ async def test_a_database_killed_under_load_comes_back_with_every_receipt(compet
     load = asyncio.create_task(_submit_all(competition, 12))
     await until(lambda: _some(competition, 3), "a few submissions are under way")
     victim.kill()
+    given = len(competition.receipts)
     await load
+    assert given < 12, "the load was over before the database was killed"
     assert await competition.check_promises() == {"ranked": 12}
     assert victim.pid != before, "the fault did not happen"
-    assert competition.refusals, "nobody noticed that the database was away"
 
 
 async def test_without_its_database_the_api_says_503_and_when_to_come_back(competition: Competition) -> None:
