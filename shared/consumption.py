@@ -59,6 +59,7 @@ class Consumption:
         self._subscriber: Subscriber | None = None
         self._attempts: dict[TopicPartition, tuple[int, int]] = {}
         self._waits: dict[TopicPartition, tuple[int, int]] = {}
+        self._missed: dict[str, tuple[float, float]] = {}
         self._finished: dict[TopicPartition, int] = {}
         self._resumptions: dict[TopicPartition, asyncio.TimerHandle] = {}
         self._commit: asyncio.TimerHandle | None = None
@@ -116,6 +117,18 @@ class Consumption:
     def waited(self, record: Record) -> int:
         """Count a wait for something that is not the record's fault; how many there were."""
         return _count(self._waits, record)
+
+    def missed_for(self, what: str, forgotten: timedelta) -> float:
+        """Note that something is missing; for how many seconds it has been.
+
+        Not asked for as long as `forgotten`, it counts as newly missing.
+        """
+        now = time.monotonic()
+        kept = {it: (since, last) for it, (since, last) in self._missed.items()
+                if now - last <= forgotten.total_seconds()}  # fmt: skip
+        since, _ = kept.get(what, (now, now))
+        self._missed = {**kept, what: (since, now)}
+        return now - since
 
     def pause(self, record: Record, seconds: float) -> None:
         """Fetch nothing more of a record's partition for so long."""

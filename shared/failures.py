@@ -37,7 +37,10 @@ class TransientError(Exception):
 
 
 class ProjectionBehind(TransientError):
-    """An event of another stream that this one needs has not been read yet: waited for, never dead-lettered."""
+    """An event of another stream that this one needs has not been read yet: waited for, for some minutes.
+
+    The text names what is missing: what waits for the same thing waits for it together, from the first one on.
+    """
 
 
 class PermanentError(Exception):
@@ -58,6 +61,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     PERMANENT = "permanent"
     EXHAUSTED = "exhausted"
+    BEHIND = "projection_behind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Retries:
     attempts: int = 6
     first_wait: timedelta = timedelta(milliseconds=200)
     longest_wait: timedelta = timedelta(seconds=10)
+    longest_behind: timedelta = timedelta(minutes=10)
+    """How long what an event of another stream has to bring is waited for; such an event may be lost."""
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after the `attempt`-th failure, doubling, with a jitter of a fifth."""
@@ -191,11 +197,16 @@ class Handling(BaseMiddleware):
 
     async def _fail(self, error: Exception) -> None:
         consumption, retries = self._consumption, self._policy.retries
-        if isinstance(error, DependencyDown | ProjectionBehind):
-            kind = "dependency" if isinstance(error, DependencyDown) else "projection"
-            self._again(error, kind, retries.wait(consumption.waited(self.record)))
+        if isinstance(error, DependencyDown):
+            self._again(error, "dependency", retries.wait(consumption.waited(self.record)))
         reason = _reason(error)
-        attempts = consumption.attempted(self.record)
+        if isinstance(error, ProjectionBehind):
+            attempts = consumption.waited(self.record)
+            if consumption.missed_for(str(error), retries.longest_behind) < retries.longest_behind.total_seconds():
+                self._again(error, "projection", retries.wait(attempts))
+            reason = Reason.BEHIND
+        else:
+            attempts = consumption.attempted(self.record)
         if reason is None:
             if attempts < retries.attempts:
                 self._again(error, "transient", retries.wait(attempts))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared import metrics, tracing
-from shared.failures import DependencyDown, PermanentError, ProjectionBehind
+from shared.failures import DependencyDown, PermanentError, ProjectionBehind, Retries
 from shared.jobs import Jobs, Lease, LeaseLost
 from shared.logs import bound_contextvars, get_logger
 
@@ -29,14 +29,16 @@ Work = Callable[[Lease], Awaitable[None]]
 class JobLoop:
     """A worker: claims jobs one after the other, keeps their leases, and says how each ended.
 
-    What `work` raises decides: `PermanentError` fails the job at once, `DependencyDown` and `ProjectionBehind` put it
-    back uncounted, `LeaseLost` lets it go, anything else costs an attempt.
+    What `work` raises decides: `PermanentError` fails the job at once, `DependencyDown` puts it back uncounted, and so
+    does `ProjectionBehind` for as long as `longest_behind`, then fails it; `LeaseLost` lets it go, anything else costs
+    an attempt.
     """
 
     jobs: Jobs
     work: Work
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     concurrency: int = 1
+    longest_behind: timedelta = Retries().longest_behind
     shortest_pause: float = 0.02
     longest_pause: float = 0.25
     _seen_at: float = 0.0
@@ -94,10 +96,7 @@ class JobLoop:
                 metrics.JOBS_ENDED.labels(name, "put_back").inc()
                 raise
             except ProjectionBehind as error:
-                log.info("job_put_back", queue=name, error=str(error))
-                with contextlib.suppress(LeaseLost):
-                    await self.jobs.put_back(lease, PATIENCE)
-                result = "put_back"
+                result = await self._wait_for_projection(lease, error)
             except asyncio.CancelledError:
                 with contextlib.suppress(LeaseLost, DependencyDown):
                     await self.jobs.put_back(lease)
@@ -110,6 +109,18 @@ class JobLoop:
                 result = "failed" if final else "attempt_failed"
             metrics.JOBS_ENDED.labels(name, result).inc()
             metrics.JOB_SECONDS.labels(name).observe(time.monotonic() - begun)
+
+    async def _wait_for_projection(self, lease: Lease, error: ProjectionBehind) -> str:
+        """Come back to the job later, or fail it after all this time: the event it needs may be lost."""
+        name = self.jobs.queue_name
+        with contextlib.suppress(LeaseLost):
+            if lease.behind_since is None or lease.claimed_at - lease.behind_since < self.longest_behind:
+                log.info("job_put_back", queue=name, error=str(error))
+                await self.jobs.put_back(lease, PATIENCE, behind=True)
+                return "put_back"
+            log.error("job_projection_behind", queue=name, since=lease.behind_since, error=repr(error))
+            await self.jobs.release(lease, repr(error), final=True)
+        return "failed"
 
     async def _hold_and_work(self, lease: Lease) -> None:
         """Do the work and keep the lease; if the lease is lost the work is cancelled."""

@@ -69,6 +69,8 @@ class Lease:
     team: str = ""
     spared: int = 0
     """Attempts that were given back and do not count."""
+    behind_since: datetime | None = None
+    """Since when the job has been waiting for an event that has not been read, and for nothing else."""
 
     @property
     def counted(self) -> int:
@@ -177,6 +179,7 @@ class Jobs:
         }  # fmt: skip
         if attempts_anew:
             queued["spared"] = "$attempt"
+            queued["behind_since"] = "$$REMOVE"
         with translated():
             result = await self._jobs.update_one(
                 {"_id": id, "state": {"$in": states}},
@@ -220,6 +223,7 @@ class Jobs:
             traceparent=job.get("traceparent"),
             team=job["team"],
             spared=job.get("spared", 0),
+            behind_since=job.get("behind_since"),
         )
 
     async def heartbeat(self, lease: Lease) -> None:
@@ -255,22 +259,27 @@ class Jobs:
         }
         if over:
             change |= {"unreported": True, "finished_at": "$$NOW"}
-        await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until", *(["unfinished"] if over else [])]}])
+        gone = ["lease_until", "behind_since", *(["unfinished"] if over else [])]
+        await self._guarded(lease, [{"$set": change}, {"$unset": gone}])
         return JobState.FAILED if over else JobState.QUEUED
 
-    async def put_back(self, lease: Lease, wait: timedelta = timedelta(0)) -> None:
+    async def put_back(self, lease: Lease, wait: timedelta = timedelta(0), *, behind: bool = False) -> None:
         """Give the job back untouched, because this worker stops or something else is late: counts no attempt.
+
+        With `behind` an event is missing that has not been read, and the job remembers since when.
 
         The attempt number is a fence and never goes down; the job is allowed one more instead.
 
         Raises:
             LeaseLost: it has passed on.
         """
-        change = {
+        change: Document = {
             "state": JobState.QUEUED.value,
             "spared": {"$add": [{"$ifNull": ["$spared", 0]}, 1]},
             "not_before": {"$add": ["$$NOW", int(wait.total_seconds() * 1000)]},
         }
+        if behind:
+            change["behind_since"] = {"$ifNull": ["$behind_since", "$$NOW"]}
         await self._guarded(lease, [{"$set": change}, {"$unset": ["lease_until"]}])
 
     async def _guarded(self, lease: Lease, change: list[Document]) -> None:

@@ -194,6 +194,29 @@ async def test_what_is_not_the_records_fault_is_waited_for_and_counts_no_attempt
     assert await topic.dead_letters() == []
 
 
+async def test_what_never_comes_is_given_up_and_no_other_record_waits_for_it_all_over_again(
+    settings: Settings, topic: Topic
+) -> None:
+    before = counted(metrics.DEAD_LETTERS, TOPIC, "projection_behind")
+    lost = ProjectionBehind("chl_lost was never announced")
+    handler = Handler(lambda event, attempt: lost if event.subject.startswith("lost") else None)
+    for name in ("lost1", "lost2", "good"):
+        await topic.send(team_event(name))
+    patience = Retries(
+        attempts=2,
+        first_wait=timedelta(milliseconds=20),
+        longest_wait=timedelta(milliseconds=100),
+        longest_behind=timedelta(seconds=1),
+    )
+    async with Reading(settings, handler, retries=patience):
+        await eventually(lambda: handler.done == ["good"])
+        await eventually(lambda: _is(topic.committed(), 3))
+    assert handler.given.count("lost1") > 2, "it was waited for, for longer than a failure is tried again"
+    assert handler.given.count("lost2") == 1
+    assert await topic.dead_reasons() == ["projection_behind"] * 2
+    assert counted(metrics.DEAD_LETTERS, TOPIC, "projection_behind") == before + 2
+
+
 POISON = {
     "not JSON": (b"{", []),
     "not an object": (b"[]", []),

@@ -287,6 +287,35 @@ async def test_a_job_whose_projection_is_behind_waits_uncounted_while_others_are
     loop.cancel()
 
 
+async def test_a_job_whose_projection_stays_behind_fails_after_its_time_and_is_reported(jobs: Jobs) -> None:
+    attempts: list[int] = []
+    arrived = False
+
+    async def work(lease: Lease) -> None:
+        attempts.append(lease.attempt)
+        if not arrived:
+            raise ProjectionBehind("no challenge yet")
+
+    await jobs.queue("lost", {})
+    loop = JobLoop(jobs, work, worker="w", longest_behind=timedelta(milliseconds=1500))
+    task = asyncio.get_running_loop().create_task(loop.run())
+    await eventually(lambda: _in(jobs, "lost", JobState.FAILED))
+    assert len(attempts) > 1
+    reported: list[str | None] = []
+
+    async def report(job: Job) -> None:
+        reported.append(job.error)
+
+    await jobs.report_failures(report)
+    assert reported == ["ProjectionBehind('no challenge yet')"]
+    given_up_after = len(attempts)
+    assert await jobs.drive_again("lost", attempts_anew=True)
+    await eventually(lambda: _in(jobs, "lost", JobState.QUEUED) if len(attempts) > given_up_after else False)
+    arrived = True
+    await eventually(lambda: _in(jobs, "lost", JobState.DONE))
+    task.cancel()
+
+
 async def test_a_worker_that_is_stopped_gives_its_job_back_uncounted(jobs: Jobs) -> None:
     begun = asyncio.Event()
 
