@@ -28,9 +28,15 @@ def create_router(*, reading: Reading, clock: Clock) -> APIRouter:
     router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
 
     async def viewed(challenge: str, phase: str | None, reader: Principal | None, at: datetime | None) -> View:
-        known = await reading.challenge(challenge)
+        return await chosen_view(await known_challenge(challenge), phase, reader, at)
+
+    async def known_challenge(id: str) -> Challenge:
+        known = await reading.challenge(id)
         if known is None:
             raise not_found("challenge")
+        return known
+
+    async def chosen_view(known: Challenge, phase: str | None, reader: Principal | None, at: datetime | None) -> View:
         chosen = known.phase(phase, clock.now())
         if chosen is None:
             raise not_found("phase")
@@ -61,9 +67,12 @@ def create_router(*, reading: Reading, clock: Clock) -> APIRouter:
     ) -> Response:
         """One team's rank explained: the teams right ahead and right behind, by how much and by which rule.
 
-        `counted` lists all its submissions with why each counts or not.
+        `counted` lists its submissions with why each counts or not. Those without a place (pending, rejected, failed,
+        cancelled) are listed for the team itself, the challenge's sponsor, organisers and operators.
         """
-        page = reading.team(await viewed(challenge, phase, reader, at), team)
+        known = await known_challenge(challenge)
+        view = await chosen_view(known, phase, reader, at)
+        page = reading.team(view, team, whole=may_see_all_of(team, known, reader))
         if page is None:
             raise not_found("team")
         return _answer(request, page)
@@ -89,6 +98,16 @@ def may_read(challenge: Challenge, phase: Phase, reader: Principal | None) -> bo
     """Whether a board may be read: anybody's once it is public; before, organisers and the challenge's sponsor."""
     if challenge.open_to_all(phase):
         return True
+    return _oversees(challenge, reader)
+
+
+def may_see_all_of(team: str, challenge: Challenge, reader: Principal | None) -> bool:
+    """Whether a reader is told of a team's submissions that have no place on the board."""
+    itself = reader is not None and reader.role is Role.TEAM and reader.owner == team
+    return itself or _oversees(challenge, reader)
+
+
+def _oversees(challenge: Challenge, reader: Principal | None) -> bool:
     if reader is None:
         return False
     return reader.is_one_of(Role.ORGANISER, Role.OPERATOR) or (

@@ -128,12 +128,15 @@ class Reading:
         """Some entries of a board, from the best one on, or from the one after a cursor."""
         return self._rendered(("page", *view.version, limit, after), lambda: _entries(view, limit, after))
 
-    def team(self, view: View, team: str) -> Page | None:
-        """One team's rank, and why it is that; None if the team has handed nothing in."""
-        records = view.board.of_team(team)
+    def team(self, view: View, team: str, *, whole: bool) -> Page | None:
+        """One team's rank, and why it is that; None if there is nothing to show of the team.
+
+        What has no place on the board (pending, rejected, failed, cancelled) is shown only with `whole`.
+        """
+        records = [record for record in view.board.of_team(team) if whole or record.counted is not None]
         if not records:
             return None
-        return self._rendered(("team", *view.version, team), lambda: (_explained(view, team, records), None))
+        return self._rendered(("team", *view.version, team, whole), lambda: (_explained(view, team, records), None))
 
     def history(self, view: View, *, limit: int, after: str | None) -> Page:
         """Some lines of a board's history, the oldest first."""

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from services.ranking.api import may_see_all_of
 from services.ranking.boards import Boards
 from services.ranking.challenge import Challenge, Phase
 from services.ranking.projection import BoardFact, End
 from services.ranking.reading import Page, Reading, Recent
 from services.ranking.store import MemoryChallenges, MemoryLeaderboards
+from shared.auth import Principal
+from shared.contracts.board import Role
+from shared.ids import CredentialId, OwnerId
 from shared.problems import Problem
 from tests.fakes import FixedClock
 from tests.unit.ranking.test_projection import START, at, ended, received, scored
@@ -56,8 +60,8 @@ class Stage:
         view = await self.reading.view(CHALLENGE, PHASE, None if minutes is None else at(minutes))
         return self.reading.page(view, limit=limit, after=after)
 
-    async def team(self, team: str) -> Page | None:
-        return self.reading.team(await self.reading.view(CHALLENGE, PHASE), team)
+    async def team(self, team: str, *, whole: bool = True) -> Page | None:
+        return self.reading.team(await self.reading.view(CHALLENGE, PHASE), team, whole=whole)
 
 
 async def test_a_board_shows_each_team_once_in_order_with_its_numbers() -> None:
@@ -144,6 +148,33 @@ async def test_a_rank_is_explained_by_its_neighbours_and_all_its_submissions() -
     ]
     assert red["best"]["submission"] == "sub_1"
     assert red["ahead"] is None
+
+
+async def test_the_public_sees_only_the_submissions_of_a_team_that_have_a_place() -> None:
+    stage = await Stage().fold(*FACTS, received("sub_7", "white", 20))
+    await stage.team("red")
+    red = parsed(await stage.team("red", whole=False))
+    assert [each["submission"] for each in red["counted"]] == ["sub_1", "sub_4"]
+    assert red["rank"] == 1
+    assert await stage.team("white") is not None
+    assert await stage.team("white", whole=False) is None, "that it has handed something in is its own affair"
+
+
+@pytest.mark.parametrize(
+    ("role", "owner", "sees"),
+    [
+        (None, "", False),
+        (Role.TEAM, "team_red", True),
+        (Role.TEAM, "team_blue", False),
+        (Role.SPONSOR, "spn_1", True),
+        (Role.SPONSOR, "spn_2", False),
+        (Role.ORGANISER, "org_1", True),
+        (Role.OPERATOR, "opr_1", True),
+    ],
+)
+def test_who_is_told_of_submissions_without_a_place(role: Role | None, owner: str, sees: bool) -> None:
+    reader = None if role is None else Principal(CredentialId("key_1"), OwnerId(owner), role)
+    assert may_see_all_of("team_red", CHALLENGE, reader) is sees
 
 
 async def test_a_team_without_a_counted_score_has_no_rank_but_an_explanation() -> None:
