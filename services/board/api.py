@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jiebang.errors import JiebangError
 from services.board import commands
-from services.board.challenge import Challenge
+from services.board.challenge import Challenge, JudgingFrozen
 from services.board.credential import Credential
 from services.board.store import Store
 from services.board.team import Registration, Team
@@ -178,7 +178,8 @@ def create_router(store: Store, repeats: Repeats) -> APIRouter:
 def as_problem(error: JiebangError) -> Problem:
     """What the engine or a rule of the board refuses, as an answer."""
     fault = Fault(error.fault.value)
-    return Problem(422, error.code, error.title, error.detail, fault=fault, **error.fields)
+    status = 409 if isinstance(error, JudgingFrozen) else 422
+    return Problem(status, error.code, error.title, error.detail, fault=fault, **error.fields)
 
 
 def created(body: dict[str, Any], location: str) -> Response:

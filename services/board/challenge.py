@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from jiebang.errors import Fault, JiebangError
 from shared.contracts.board import (
+    LATE,
     ChallengeAmended,
     ChallengePublished,
     Limits,
@@ -19,13 +20,17 @@ from shared.contracts.board import (
     PhaseOpened,
     Quota,
 )
-from shared.contracts.envelope import Digest, Fact, Json, Moment
+from shared.contracts.envelope import Digest, Fact, Json, Moment, rfc3339
 
 
 class AmendmentRefused(JiebangError):
     """A challenge may not be changed like this once it is posted."""
 
     fault = Fault.SPONSOR
+
+
+class JudgingFrozen(AmendmentRefused):
+    """What datasets are judged by may not change now; it may once the phases that have begun are through."""
 
 
 class PhaseState(StrEnum):
@@ -115,8 +120,8 @@ def publish(challenge: str, terms: Terms, now: datetime) -> tuple[Challenge, Seq
 def amend(state: Challenge, terms: Terms, now: datetime) -> tuple[Challenge, Sequence[Fact]]:
     """Makes the next version of a challenge; the same terms again change nothing.
 
-    What teams have relied on stays: the sponsor, closed phases, the start of an open phase; and no phase can be made
-    to end before now.
+    What teams have relied on stays: the sponsor, closed phases, the start of an open phase, and, while submissions are
+    possible, the rubric and the demand, since one board ranks by one rule; and no phase can be made to end before now.
     """
     state, moments = turn_phases(state, now)
     if terms == state.terms:
@@ -128,6 +133,7 @@ def amend(state: Challenge, terms: Terms, now: datetime) -> tuple[Challenge, Seq
     changed = {phase.name: phase for phase in terms.phases}
     for phase in state.terms.phases:
         _refuse_rewriting(phase, state.progress[phase.name], changed.get(phase.name))
+    _refuse_another_judging(state, terms, now)
     for phase in terms.phases:
         if state.progress.get(phase.name) is not PhaseState.CLOSED and phase.ends_at <= now:
             raise AmendmentRefused(
@@ -180,6 +186,23 @@ def _refuse_rewriting(phase: Phase, progress: PhaseState, changed: Phase | None)
             "Change its end, or add a new phase.",
             path=path,
         )
+
+
+def _refuse_another_judging(state: Challenge, terms: Terms, now: datetime) -> None:
+    changed = [name for name in ("rubric", "demand") if getattr(terms, name) != getattr(state.terms, name)]
+    if terms.rubric_digest != state.terms.rubric_digest and "rubric" not in changed:
+        changed.append("rubric")
+    if not changed:
+        return
+    for phase in state.terms.phases:
+        if state.progress[phase.name] is not PhaseState.SCHEDULED and now < phase.ends_at + LATE:
+            raise JudgingFrozen(
+                "rubric_frozen",
+                f"The phase {phase.name} takes submissions: its board is made by one rubric and one demand.",
+                "Send them unchanged, amend the challenge once the phase is through, or post a new challenge.",
+                path=[changed[0]],
+                frozen_until=rfc3339(phase.ends_at + LATE),
+            )
 
 
 def _facts(terms: Terms) -> dict[str, Any]:

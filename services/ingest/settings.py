@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import model_validator
 
 from services.ingest.submission import Deadlines
+from shared.contracts.board import LATE
 from shared.settings import Duration, Settings
 
 GIB = 1 << 30
@@ -25,7 +26,7 @@ class IngestSettings(Settings, process="ingest"):
     """How long the body of an upload may pause before the connection is given up."""
     open_uploads: int = 50
     """How many uploads one team may have in the making at once."""
-    late: Duration = timedelta(minutes=10)
+    late: Duration = LATE
     """How long after its phase's end an upload that was complete in time may still be submitted."""
     verify_wait: Duration = timedelta(seconds=20)
     """How long a submission waits for its upload to be verified before it asks the client to come back."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from shared.contracts.board import ChallengeAmended, ChallengePublished, Visibility
-
-LATE = timedelta(minutes=10)
-"""How long after a phase's end an upload that was complete in time may still be submitted."""
+from shared.contracts.board import LATE, ChallengeAmended, ChallengePublished, Visibility
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +11,9 @@ from shared.contracts.envelope import Digest, Fact, Json, Moment
 
 CHALLENGES = "board.challenges"
 TEAMS = "board.teams"
+
+LATE = timedelta(minutes=10)
+"""How long after a phase's end an upload that was complete in time may still be submitted."""
 
 
 class Visibility(StrEnum):

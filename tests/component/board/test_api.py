@@ -140,6 +140,11 @@ async def test_an_amendment_is_a_new_version_with_an_event_that_holds_it_whole(b
     body["phases"][0]["starts_at"] = rfc3339(datetime.now(UTC) - timedelta(hours=3))
     refused = await sponsor.post(f"/v1/challenges/{posted['id']}/amend", json=body)
     assert (refused.status_code, refused.json()["code"], refused.json()["fault"]) == (422, "phase_fixed", "sponsor")
+    other = challenge() | {"phases": amended.json()["phases"], "demand": {"types": {"another": "text"}}}
+    for entry in other["phases"]:
+        del entry["state"]
+    frozen = await sponsor.post(f"/v1/challenges/{posted['id']}/amend", json=other)
+    assert (frozen.status_code, frozen.json()["code"], frozen.json()["fault"]) == (409, "rubric_frozen", "sponsor")
 
 
 async def test_a_team_is_registered_for_a_challenge_once_however_often_it_asks(board: Board) -> None:

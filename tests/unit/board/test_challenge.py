@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.board.challenge import AmendmentRefused, PhaseState, Terms, amend, publish, turn_phases
+from services.board.challenge import AmendmentRefused, JudgingFrozen, PhaseState, Terms, amend, publish, turn_phases
 from shared.contracts.board import (
     ChallengeAmended,
     ChallengePublished,
@@ -151,6 +152,24 @@ def test_a_closed_phase_stays_as_it_was() -> None:
     assert refusal.value.code == "phase_fixed"
     amended, _ = amend(state, terms(phase("preliminary", -1, 24), phase("final", 30, 40)), hours(25))
     assert amended.progress == {"preliminary": PhaseState.CLOSED, "final": PhaseState.SCHEDULED}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"rubric": {"id": "core-1"}, "rubric_digest": "1" * 64}, {"rubric_digest": "1" * 64}, {"demand": {"types": {}}}],
+)
+def test_what_judges_datasets_stays_while_a_phase_takes_submissions(other: dict[str, Any]) -> None:
+    phases = (phase("preliminary", 1, 24), phase("final", 30, 40))
+    state, _ = publish(CHALLENGE, terms(*phases), NOW)
+    changed = terms(*phases).model_copy(update=other)
+    assert amend(state, changed, hours(0.5))[0].version == 2
+    through = hours(24) + timedelta(minutes=10)
+    tick = timedelta(microseconds=1)
+    for moment in (hours(1), hours(24), through - tick, hours(30), hours(40)):
+        with pytest.raises(JudgingFrozen) as refusal:
+            amend(state, changed, moment)
+        assert refusal.value.code == "rubric_frozen"
+    assert amend(state, changed, through)[0].version == 2, "between the phases, each of which has a board of its own"
 
 
 def test_a_challenge_keeps_its_sponsor() -> None:
