@@ -166,7 +166,9 @@ async def _follow_up(submission: Submission, held: Ledger, intake: Intake) -> Le
     """Consume the attempt and queue the scan. The submission is stored: what fails here the sweeper makes good."""
     committed, queued = await asyncio.gather(
         intake.ledgers.update(
-            submission.team, submission.challenge, lambda ledger: ledger.commit(submission.key, submission.id)
+            submission.team,
+            submission.challenge,
+            lambda ledger: ledger.consume(submission.key, held.entries[submission.key]),
         ),
         queue_scan(submission, intake),
         return_exceptions=True,

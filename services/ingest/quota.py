@@ -137,6 +137,17 @@ class Ledger:
             return self
         return self._with(key, replace(entry, state=EntryState.COMMITTED))._folded()
 
+    def consume(self, key: str, attempt: Entry) -> Ledger:
+        """Consume the attempt of a submission that was stored just now, whatever became of its reservation.
+
+        A request that was frozen for longer than a reservation lives finds it let go, or held by the same request sent
+        again: the submission is there, so the attempt is used.
+        """
+        entry = self.entries.get(key)
+        if entry is not None and entry.state is not EntryState.RESERVED:
+            return self
+        return self._with(key, replace(attempt, state=EntryState.COMMITTED))._folded()
+
     def release(self, key: str, submission: str) -> Ledger:
         """Let go of an attempt whose submission was never stored."""
         if self._held(key, submission) is None:

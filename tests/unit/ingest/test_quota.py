@@ -90,6 +90,28 @@ def test_a_released_attempt_is_free_again_and_a_committed_one_is_not() -> None:
     assert ledger.release("a", "sub_a") is ledger
 
 
+def test_a_stored_submission_uses_an_attempt_though_its_reservation_was_let_go() -> None:
+    held = reserve(EMPTY, "a")
+    late = held.release("a", "sub_a").consume("a", held.entries["a"])
+    assert late.used_on("2026-03-01") == 1
+    assert late.consume("a", held.entries["a"]) is late
+
+
+def test_a_stored_submission_takes_over_the_attempt_that_its_repetition_holds() -> None:
+    held = reserve(EMPTY, "a")
+    again = held.release("a", "sub_a").reserve(
+        "a", submission="sub_b", fingerprint="a", allowance=Allowance(2, 3), received_at=NOON, at=NOON
+    )[0]
+    settled = again.consume("a", held.entries["a"]).release("a", "sub_b")
+    assert (settled.used_total, settled.entries["a"].submission) == (1, "sub_a")
+
+
+def test_consuming_does_not_take_a_refunded_attempt_again() -> None:
+    held = reserve(EMPTY, "a")
+    refunded = refund(held, "a")
+    assert refunded.consume("a", held.entries["a"]) is refunded
+
+
 def test_only_old_reservations_are_orphans() -> None:
     ledger = committed(reserve(reserve(EMPTY, "a"), "b", at=NOON + timedelta(minutes=5)), "c", at=NOON, per_day=9)
     assert list(ledger.orphans(NOON + timedelta(minutes=2))) == ["a"]
