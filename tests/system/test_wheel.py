@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What a person types into a notebook's cells.
 SESSION = """
-import json, sys
+import decimal, json, sys
 import jiebang
 
 report = jiebang.score(sys.argv[1], label="species")
@@ -25,7 +25,7 @@ print(json.dumps({
     "grade": report.grade,
     "COM-1": [report["COM-1"].num, report["COM-1"].den],
     "BAL-1": report["BAL-1"].value,
-    "drawn": picture.lstrip().startswith("<") and report.total[:5] in picture,
+    "drawn": picture.lstrip().startswith("<") and f"{decimal.Decimal(report.total):.2f}" in picture,
     "elsewhere": sorted(name for name in sys.modules if name.split(".")[0] in {"shared", "services", "faststream"}),
 }))
 """

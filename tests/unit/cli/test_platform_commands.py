@@ -247,8 +247,13 @@ def test_a_watched_board_is_drawn_again_when_it_changes(logged_in: Command, plat
     platform.answers["GET", "/v1/leaderboards/chl_1"] = lambda body: boards.pop(0) if boards else (304, None, {})
     platform.answers["GET", "/v1/teams"] = (200, {"teams": [{"id": "team_1", "name": {"en": "Ours"}}]}, {})
     command = [Path(sys.executable).parent / "jiebang", "board", "chl_1", "--watch"]
+    # A test run in the background has its interrupts ignored, and hands that down to what it starts.
     watching = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "160"}
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "160"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert watching.stdout is not None
     seen = ""
