@@ -12,6 +12,7 @@ from services.ingest.challenge import PhaseClosed
 from services.ingest.commands import DatasetTooLarge, NotRegistered, UploadInUse, UploadNotReady
 from services.ingest.quota import KeyReused, QuotaExhausted, QuotaLimit
 from services.ingest.receiving import BodyBroken, BodyStalled, ChecksumMismatch
+from services.ingest.room import NoRoom, TooManyUploads
 from services.ingest.store import Missing
 from services.ingest.submission import TransitionRefused
 from services.ingest.tus import CHECKSUM_MISMATCH
@@ -48,6 +49,24 @@ def problem_of(error: Exception) -> Problem:
                 "The upload is larger than this challenge allows.",
                 "Hand in less, or compress it; nothing was stored and no quota was used.",
                 limit=error.limit,
+                received=error.received,
+            )
+        case TooManyUploads():
+            return Problem(
+                429,
+                "too_many_uploads",
+                f"The team has {error.limit} uploads that no submission was made of, and may have no more.",
+                "Submit some of them, or delete them (DELETE); what nothing is done with expires in a day.",
+                limit=error.limit,
+            )
+        case NoRoom():
+            return Problem(
+                413,
+                "too_many_bytes",
+                "With this upload the team's uploads without a submission would be too large together.",
+                "Submit some of them, or delete them (DELETE); the room of a deleted one is free within two hours.",
+                limit=error.limit,
+                held=error.held,
                 received=error.received,
             )
         case UploadNotReady():
@@ -201,6 +220,8 @@ REFUSALS: tuple[type[Exception], ...] = (
     QuotaExhausted,
     KeyReused,
     DatasetTooLarge,
+    TooManyUploads,
+    NoRoom,
     UploadNotReady,
     UploadInUse,
     TransitionRefused,

@@ -24,8 +24,10 @@ class IngestSettings(Settings, process="ingest"):
     """How long an upload lives without another byte or a submission."""
     body_timeout: Duration = timedelta(seconds=60)
     """How long the body of an upload may pause before the connection is given up."""
-    open_uploads: int = 50
-    """How many uploads one team may have in the making at once."""
+    unsubmitted_uploads: int = 50
+    """How many uploads one team may have that no submission was made of."""
+    unsubmitted_bytes: int = 100 * GIB
+    """How many bytes they may have in all, those announced and not yet sent among them."""
     late: Duration = LATE
     """How long after its phase's end an upload that was complete in time may still be submitted."""
     verify_wait: Duration = timedelta(seconds=20)

@@ -6,7 +6,7 @@ something (when an upload was complete, what is past its deadline) are those of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -50,6 +50,15 @@ SubmissionChange = Callable[[Submission, datetime], tuple[Submission, Sequence[F
 """A pure change: the submission and the moment, to the submission and its events."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unsubmitted:
+    """An upload that holds room and is not known to have a submission; `ended` if its bytes are only to be deleted."""
+
+    id: str
+    length: int
+    ended: bool
+
+
 class Uploads(Protocol):
     """The uploads."""
 
@@ -81,8 +90,16 @@ class Uploads(Protocol):
         """Apply a pure change to an upload as it was read just now; the same as `update`, a read cheaper."""
         ...
 
-    async def open_count(self, team: str) -> int:
-        """How many uploads of a team are still receiving bytes."""
+    async def made_by(self, key: str) -> Upload | None:
+        """The upload that an idempotency key has made, if any."""
+        ...
+
+    async def unsubmitted(self, team: str) -> list[Unsubmitted]:
+        """A team's uploads that hold room and are not kept: unended ones, and whole ones given up not long ago."""
+        ...
+
+    async def keep(self, ids: Iterable[str]) -> None:
+        """Note that submissions were made of uploads."""
         ...
 
     async def verifying_since(self, age: timedelta) -> list[str]:
@@ -163,6 +180,10 @@ class Submissions(Protocol):
 
     async def uses(self, upload: str) -> bool:
         """Whether any submission was made of an upload."""
+        ...
+
+    async def submitted(self, uploads: Iterable[str]) -> set[str]:
+        """Which of some uploads a submission was made of."""
         ...
 
 

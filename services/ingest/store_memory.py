@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.ingest.challenge import Challenge
 from services.ingest.pace import Pace
 from services.ingest.quota import Entry, Ledger
-from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, visible
+from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, Unsubmitted, visible
 from services.ingest.submission import Stage, Submission, SubmissionState
 from services.ingest.upload import Part, Upload, UploadState
 from shared.auth import Principal
@@ -26,10 +26,8 @@ class MemoryUploads:
 
     async def add(self, upload: Upload) -> Upload:
         """See `store.Uploads`."""
-        if upload.key is not None:
-            for other in self.uploads.values():
-                if other.key == upload.key:
-                    return other
+        if upload.key is not None and (other := await self.made_by(upload.key)) is not None:
+            return other
         self.uploads[upload.id] = upload
         return upload
 
@@ -55,9 +53,18 @@ class MemoryUploads:
         """See `store.Uploads`."""
         return await self.update(upload.id, change)
 
-    async def open_count(self, team: str) -> int:
+    async def made_by(self, key: str) -> Upload | None:
         """See `store.Uploads`."""
-        return sum(upload.team == team and upload.state is UploadState.RECEIVING for upload in self.uploads.values())
+        return next((upload for upload in self.uploads.values() if upload.key == key), None)
+
+    async def unsubmitted(self, team: str) -> list[Unsubmitted]:
+        """See `store.Uploads`."""
+        mine = (upload for upload in self.uploads.values() if upload.team == team and not upload.kept)
+        return [Unsubmitted(upload.id, upload.length, upload.ended) for upload in mine if upload.holds_room]
+
+    async def keep(self, ids: Iterable[str]) -> None:
+        """See `store.Uploads`."""
+        self.uploads |= {id: self.uploads[id].keep() for id in ids}
 
     async def verifying_since(self, age: timedelta) -> list[str]:
         """See `store.Uploads`."""
@@ -182,6 +189,10 @@ class MemorySubmissions:
     async def uses(self, upload: str) -> bool:
         """See `store.Submissions`."""
         return any(submission.upload == upload for submission in self.submissions.values())
+
+    async def submitted(self, uploads: Iterable[str]) -> set[str]:
+        """See `store.Submissions`."""
+        return {submission.upload for submission in self.submissions.values()} & set(uploads)
 
 
 @dataclass(slots=True)

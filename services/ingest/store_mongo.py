@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,9 +13,9 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from services.ingest.challenge import Challenge
 from services.ingest.pace import SAMPLE, STAGE_ENDS, Pace
 from services.ingest.quota import Entry, Ledger
-from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, visible
+from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, Unsubmitted, visible
 from services.ingest.submission import Stage, Submission, SubmissionState
-from services.ingest.upload import Part, Upload, UploadState
+from services.ingest.upload import UNENDED, Part, Upload, UploadState
 from shared.auth import Principal
 from shared.contracts.envelope import Event, Fact
 from shared.mongo import (
@@ -62,7 +62,6 @@ class MongoUploads:
         self._moments = moments
         self._uploads = uploads
         self._upload: TypeAdapter[Upload] = TypeAdapter(Upload)
-        self._open: Remembered[str, int] = Remembered(timedelta(seconds=5))
         self._collection = self._uploads.collection
 
     async def prepare(self) -> None:
@@ -74,7 +73,11 @@ class MongoUploads:
             await self._collection.create_index(
                 [("state.state", ASCENDING), ("state.kept", ASCENDING), ("state.touched_at", ASCENDING)]
             )
-            await self._collection.create_index([("state.team", ASCENDING), ("state.state", ASCENDING)])
+            await self._collection.create_index(
+                [("state.team", ASCENDING), ("state.state", ASCENDING)],
+                partialFilterExpression={"state.kept": False},
+                name="unsubmitted",
+            )
             await self._collection.create_index(
                 "state.state_at", partialFilterExpression={"state.collected": False}, name="uncollected"
             )
@@ -83,10 +86,15 @@ class MongoUploads:
         """See `store.Uploads`."""
         if await self._uploads.add_new(upload.id, upload):
             return upload
-        found = await self._uploads.query({"state.key": upload.key}, limit=1)
-        if not found:
+        found = await self.made_by(upload.key) if upload.key is not None else None
+        if found is None:
             raise Missing("upload", upload.id)
-        return found[0]
+        return found
+
+    async def made_by(self, key: str) -> Upload | None:
+        """See `store.Uploads`."""
+        found = await self._uploads.query({"state.key": key}, limit=1)
+        return found[0] if found else None
 
     async def load(self, id: str, reader: Principal | None) -> Upload:
         """See `store.Uploads`."""
@@ -148,15 +156,29 @@ class MongoUploads:
             )
         return changed if written.matched_count else await self.update(upload.id, change)
 
-    async def open_count(self, team: str) -> int:
-        """See `store.Uploads`; remembered for some seconds, since it only keeps a team from hoarding."""
-        return await self._open.get(team, lambda: self._count_open(team)) or 0
-
-    async def _count_open(self, team: str) -> int:
+    async def unsubmitted(self, team: str) -> list[Unsubmitted]:
+        """See `store.Uploads`."""
+        whole = {"state.collected": False, "$expr": {"$eq": ["$state.offset", "$state.length"]}}
+        holding = {
+            "state.team": team,
+            "state.kept": False,
+            "$or": [
+                {"state.state": {"$in": [state.value for state in UNENDED]}},
+                {"state.state": UploadState.EXPIRED.value, **whole},
+            ],
+        }
         with translated():
-            return await self._collection.count_documents(
-                {"state.team": team, "state.state": UploadState.RECEIVING.value}
-            )
+            found = self._collection.find(holding, {"state.length": 1, "state.state": 1})
+            return [
+                Unsubmitted(one["_id"], one["state"]["length"], one["state"]["state"] not in UNENDED)
+                async for one in found
+            ]
+
+    async def keep(self, ids: Iterable[str]) -> None:
+        """See `store.Uploads`."""
+        unkept = {"_id": {"$in": list(ids)}, "state.kept": False}
+        with translated():
+            await self._collection.update_many(unkept, {"$set": {"state.kept": True}, "$inc": {"version": 1}})
 
     async def verifying_since(self, age: timedelta) -> list[str]:
         """See `store.Uploads`."""
@@ -305,6 +327,11 @@ class MongoSubmissions:
         """See `store.Submissions`."""
         with translated():
             return await self._collection.find_one({"state.upload": upload}, {"_id": 1}) is not None
+
+    async def submitted(self, uploads: Iterable[str]) -> set[str]:
+        """See `store.Submissions`."""
+        with translated():
+            return set(await self._collection.distinct("state.upload", {"state.upload": {"$in": list(uploads)}}))
 
 
 class MongoLedgers:

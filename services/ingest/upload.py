@@ -20,6 +20,9 @@ class UploadState(StrEnum):
     EXPIRED = "expired"
 
 
+UNENDED = (UploadState.RECEIVING, UploadState.VERIFYING, UploadState.VERIFIED)
+
+
 class OffsetConflict(Exception):
     """Bytes came for another offset than the one the upload has reached."""
 
@@ -146,6 +149,20 @@ class Upload:
             fingerprint=fingerprint,
         )
         return upload._whole(at) if length == 0 else upload
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to nothing."""
+        return self.state not in UNENDED
+
+    @property
+    def holds_room(self) -> bool:
+        """Whether its bytes are stored or may yet come: until the end, and for one given up whole until collected.
+
+        The bytes of others that ended are deleted at once.
+        """
+        given_up = self.state is UploadState.EXPIRED and self.offset == self.length
+        return not self.ended or (given_up and not self.collected)
 
     def expect(self, offset: int) -> None:
         """Check that bytes may come at an offset.

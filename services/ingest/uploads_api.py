@@ -17,13 +17,13 @@ from services.ingest.commands import UploadInUse, fingerprint_of, request_key
 from services.ingest.intake import Intake
 from services.ingest.quota import KeyReused
 from services.ingest.receiving import BodyBroken, receive_bytes
+from services.ingest.room import require_room
 from services.ingest.upload import BeyondLength, Upload, UploadClosed, UploadState
 from services.ingest.verifying import begin_verifying, discard_bytes
 from shared.auth import Principal, require
 from shared.contracts.board import Role
 from shared.contracts.envelope import rfc3339
 from shared.http import conditional, json_bytes
-from shared.problems import Problem
 
 PREFIX = "/v1/uploads"
 
@@ -119,30 +119,26 @@ def create_router(intake: Intake) -> APIRouter:
 
 async def _announced(said: tus.Announcement, idempotency_key: str | None, team: Principal, intake: Intake) -> Upload:
     """The upload that a creation makes, or has made when it comes again with its key."""
-    if await intake.uploads.open_count(team.owner) >= intake.settings.open_uploads:
-        raise Problem(
-            429,
-            "too_many_uploads",
-            "The team has too many uploads in the making.",
-            "Finish or delete (DELETE) some of them first.",
-            limit=intake.settings.open_uploads,
-        )
     fingerprint = fingerprint_of(
         {"length": said.length, "sha256": said.sha256, "filename": said.filename, "filetype": said.filetype}
     )
-    upload = await intake.uploads.add(
-        Upload.create(
-            id=intake.ids.new("upl"),
-            team=team.owner,
-            length=said.length,
-            sha256=said.sha256,
-            filename=said.filename,
-            filetype=said.filetype,
-            at=await intake.submissions.now(),
-            key=request_key(team.owner, idempotency_key) if idempotency_key else None,
-            fingerprint=fingerprint,
+    key = request_key(team.owner, idempotency_key) if idempotency_key else None
+    upload = await intake.uploads.made_by(key) if key is not None else None
+    if upload is None:
+        await require_room(team.owner, said.length, intake)
+        upload = await intake.uploads.add(
+            Upload.create(
+                id=intake.ids.new("upl"),
+                team=team.owner,
+                length=said.length,
+                sha256=said.sha256,
+                filename=said.filename,
+                filetype=said.filetype,
+                at=await intake.submissions.now(),
+                key=key,
+                fingerprint=fingerprint,
+            )
         )
-    )
     if upload.fingerprint != fingerprint:
         raise KeyReused(upload.id)
     return upload

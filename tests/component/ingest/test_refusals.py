@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from shared.contracts.board import Role
+from tests.component.ingest.conftest import with_settings
 from tests.component.ingest.stage import CSV, TUS, Stage, Team, announce, b64
+from tests.eventually import eventually
 
 
 def refusal(answer: httpx.Response) -> dict[str, Any]:
@@ -53,6 +55,48 @@ async def test_a_closed_phase_says_when_it_is(stage: Stage, starts: int, ends: i
     problem, _ = await refused(stage, team, challenge, await team.upload())
     assert (problem["status"], problem["code"], problem["phase"]) == (409, "phase_closed", "preliminary")
     assert problem["starts_at"] < problem["ends_at"]
+
+
+@with_settings(unsubmitted_uploads="2")
+async def test_a_team_with_too_many_uploads_without_a_submission_is_told_what_to_do(api_alone: Stage) -> None:
+    stage = api_alone
+    challenge = await stage.challenge()
+    team = await stage.team(challenge)
+    key = {"Idempotency-Key": "k"}
+    first = await team.http.post("/v1/uploads", headers=announce(CSV) | key)
+    verified = await team.upload()
+    problem = refusal(await team.create(CSV))
+    assert (problem["status"], problem["code"], problem["limit"]) == (429, "too_many_uploads", 2)
+    again = await team.http.post("/v1/uploads", headers=announce(CSV) | key)
+    assert (again.status_code, again.headers["location"]) == (201, first.headers["location"])
+    assert (await (await stage.team()).create(CSV)).status_code == 201
+    assert (await team.submit(challenge, verified)).status_code == 201
+    third = await team.create(CSV)
+    assert third.status_code == 201, "a submitted upload is counted"
+    assert (await team.create(CSV)).status_code == 429
+    assert (await team.http.delete(third.headers["location"], headers=TUS)).status_code == 204
+    assert (await team.create(CSV)).status_code == 201
+
+
+@with_settings(unsubmitted_bytes="1000", orphan_age="1s", collect_every="300ms")
+async def test_a_team_with_too_many_bytes_without_a_submission_is_told_what_to_do(api_alone: Stage) -> None:
+    stage = api_alone
+    team = await stage.team()
+    upload = await team.upload(bytes(600))
+    problem = refusal(await team.create(bytes(401)))
+    assert (problem["status"], problem["code"]) == (413, "too_many_bytes")
+    assert (problem["limit"], problem["held"], problem["received"]) == (1000, 600, 401)
+    announced = await team.create(bytes(400))
+    assert announced.status_code == 201
+    assert refusal(await team.create(b"1"))["held"] == 1000
+    assert (await team.http.delete(announced.headers["location"], headers=TUS)).status_code == 204
+    assert (await team.http.delete(f"/v1/uploads/{upload}", headers=TUS)).status_code == 204
+
+    async def room() -> bool:
+        return (await team.create(bytes(1000))).status_code == 201
+
+    await eventually(room, what="the bytes of the deleted upload being collected")
+    assert stage.stored(f"datasets/{upload}") == []
 
 
 async def test_no_quota_says_when_it_returns(stage: Stage) -> None:

@@ -201,7 +201,37 @@ async def test_what_is_due_is_found_by_age(stores: Stores) -> None:
     assert [found.id for found in await stores.uploads.uncollected(AGES)] == [ended.id]
     await stores.uploads.update(ended.id, lambda current, _now: current.mark_collected())
     assert await stores.uploads.uncollected(AGES) == []
-    assert await stores.uploads.open_count("team_a") == 3
+
+
+async def test_the_uploads_that_hold_room_are_those_without_a_submission(stores: Stores) -> None:
+    add = stores.uploads.add
+    receiving, verifying = await add(upload()), await add(upload(length=0))
+    verified = await add(upload(length=0).verify("a" * 64, NOW))
+    refused = await add(upload(length=0).verify("b" * 64, NOW))
+    unfinished = await add(upload().terminate(NOW))
+    deleted = await add(upload(length=0).terminate(NOW))
+    submitted = await add(upload())
+    await add(upload(team="team_b"))
+    await stores.uploads.keep([submitted.id])
+    assert (await stores.uploads.load(submitted.id, None)).kept
+    held = {one.id: (one.length, one.ended) for one in await stores.uploads.unsubmitted("team_a")}
+    assert held == {receiving.id: (10, False), verifying.id: (0, False), verified.id: (0, False), deleted.id: (0, True)}
+    assert not held.keys() & {refused.id, unfinished.id}
+    await stores.uploads.update(deleted.id, lambda current, _now: current.mark_collected())
+    assert deleted.id not in {one.id for one in await stores.uploads.unsubmitted("team_a")}
+
+
+async def test_an_upload_is_found_by_the_key_that_made_it(stores: Stores) -> None:
+    made = await stores.uploads.add(upload(key="k"))
+    assert await stores.uploads.made_by("k") == made
+    assert await stores.uploads.made_by("other") is None
+
+
+async def test_uploads_that_were_submitted_are_told_from_others(stores: Stores) -> None:
+    handed_in, facts = submission()
+    await stores.submissions.add(handed_in, facts)
+    assert await stores.submissions.submitted(["upl_a", "upl_b"]) == {"upl_a"}
+    assert await stores.submissions.submitted([]) == set()
 
 
 # --- who sees what
