@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.platform import Platform
 from deploy.local.services import SERVICE_PROCESSES
+from shared.contracts.registry import topics
 from tests.system.competition import Competition, until
 
 SERVICES = [row.name for row in SERVICE_PROCESSES]
@@ -124,17 +127,22 @@ async def test_a_frozen_database_is_waited_for(competition: Competition) -> None
 async def test_a_consumer_frozen_beyond_its_session_does_no_double_work(competition: Competition, name: str) -> None:
     """Fault 9: its partitions are its own again afterwards, and what it writes late is refused."""
     victim = competition.platform.process(name)
-    await _submit_all(competition, 3)
-    victim.freeze()
-    if name == "ingest":
-        await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=15)
-    else:
+    groups = [f"{name}.{topic.name}" for topic in topics() if name in topic.readers]
+    async with administering(competition.platform) as admin:
+
+        async def all_have(members: int) -> bool:
+            return [await members_of(group, admin) for group in groups] == [members] * len(groups)
+
+        await _submit_all(competition, 3)
+        await until(lambda: all_have(1), f"{name} reads its topics")
+        victim.freeze()
+        # Without ingest there are no receipts: the load waits for it.
         load = asyncio.create_task(_submit_all(competition, 3))
-        await asyncio.wait({load, asyncio.ensure_future(asyncio.Event().wait())}, timeout=15)
-    victim.thaw()
-    if name != "ingest":
+        await until(lambda: all_have(0), f"the broker has expelled {name}")
+        victim.thaw()
         await load
-    assert await competition.check_promises() == {"ranked": len(competition.receipts)}
+        await until(lambda: all_have(1), f"{name} reads its topics again")
+    assert await competition.check_promises() == {"ranked": 6}
 
 
 @pytest.mark.faults
@@ -198,6 +206,24 @@ async def test_scaling_up_and_down_and_a_rolling_restart_under_load(competition:
         await competition.platform.wait_ready()
     await load
     assert await competition.check_promises(within=180) == {"ranked": 120}
+
+
+@asynccontextmanager
+async def administering(platform: Platform) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that asks the broker about its groups."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=platform.kafka_bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def members_of(group: str, admin: AIOKafkaAdminClient) -> int:
+    """How many consumers a group has."""
+    (answer,) = await admin.describe_consumer_groups([group])
+    ((_error, _group, _state, _protocol_type, _protocol, members, *_),) = answer.groups
+    return len(members)
 
 
 async def _some(competition: Competition, count: int) -> bool:
