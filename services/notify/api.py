@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import secrets
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -13,11 +15,23 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from services.notify import commands
 from services.notify.delivery import Delivery, DeliveryState
 from services.notify.sender import Resolve
-from services.notify.store import Store
+from services.notify.store import EventPlace, Store
 from services.notify.subscription import OUTCOME_TYPES, SECRET_BYTES, Filters, Subscription
 from shared.auth import Principal, require
 from shared.contracts.board import Role
-from shared.http import After, GivenMoment, Limit, conditional, cursor_of, id_after, json_bytes, link_next
+from shared.contracts.envelope import rfc3339
+from shared.http import (
+    After,
+    GivenMoment,
+    Limit,
+    conditional,
+    cursor_of,
+    id_after,
+    invalid_cursor,
+    json_bytes,
+    link_next,
+    place_of,
+)
 from shared.ids import Ids
 from shared.problems import not_found
 from shared.repeats import Planned, Repeats
@@ -80,12 +94,13 @@ class WantedReplay(BaseModel):
     failed_since: GivenMoment | None = None
     since: Annotated[GivenMoment | None, Field(alias="from")] = None
     until: Annotated[GivenMoment | None, Field(alias="to")] = None
+    after: Annotated[str | None, Field(max_length=200, description="The `next` of the answer before.")] = None
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:
         ways = [self.delivery is not None, self.failed_since is not None, self.since is not None]
-        if sum(ways) != 1 or (self.until is not None and self.since is None):
-            raise ValueError("send one of `delivery`, `failed_since`, or `from` with an optional `to`")
+        if sum(ways) != 1 or (self.since is None and (self.until is not None or self.after is not None)):
+            raise ValueError("send one of `delivery`, `failed_since`, or `from` with an optional `to` and `after`")
         return self
 
 
@@ -181,7 +196,10 @@ def create_router(store: Store, ids: Ids, repeats: Repeats, resolve: Resolve, *,
 
     @routes.post("/{id}/replay", status_code=202)
     async def replay_deliveries(principal: Sponsor, id: str, wanted: WantedReplay) -> dict[str, Any]:
-        """Send again: one delivery, what failed since a moment, or what happened in a range."""
+        """Send again: one delivery, what failed since a moment, or what happened in a range.
+
+        A range that goes on (`more`) is asked for again with `next` as `after`; what failed, with the same body.
+        """
         if wanted.delivery is not None:
             done = await commands.replay_one(principal, id, wanted.delivery, store=store)
         elif wanted.failed_since is not None:
@@ -189,10 +207,24 @@ def create_router(store: Store, ids: Ids, repeats: Repeats, resolve: Resolve, *,
         else:
             assert wanted.since is not None
             until = wanted.until or await store.now()
-            done = await commands.replay_range(principal, id, wanted.since, until, store=store)
-        return {"replayed": done.deliveries, "more": done.more}
+            place = _event_place(wanted.after)
+            done = await commands.replay_range(principal, id, wanted.since, until, after=place, store=store)
+        following = None if done.after is None else cursor_of(rfc3339(done.after[0]), done.after[1])
+        return {"replayed": done.deliveries, "more": done.more, "next": following}
 
     return routes
+
+
+def _event_place(cursor: str | None) -> EventPlace | None:
+    if cursor is None:
+        return None
+    match place_of(cursor):
+        case (str(at), str(id)):
+            with contextlib.suppress(ValueError):
+                moment = datetime.fromisoformat(at)
+                if moment.tzinfo is not None:
+                    return moment, id
+    raise invalid_cursor()
 
 
 def subscription_view(subscription: Subscription) -> dict[str, Any]:

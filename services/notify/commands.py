@@ -12,14 +12,14 @@ from typing import Any
 from services.notify import delivery as deliveries
 from services.notify import subscription as subscriptions
 from services.notify.addresses import AddressRefused, endpoint_of
-from services.notify.delivery import Delivery, Reply, delivery_id
+from services.notify.delivery import Delivery, DeliveryState, Reply, delivery_id
 from services.notify.retries import DELAYS
 from services.notify.sender import Resolve, Sends, checked_addresses
-from services.notify.store import KeptEvent, Store
+from services.notify.store import EventPlace, KeptEvent, Store
 from services.notify.subscription import Filters, Subscription, SubscriptionState, secret_of
 from shared import metrics, tracing
 from shared.auth import Principal
-from shared.contracts.envelope import Event, rfc3339
+from shared.contracts.envelope import Event, Fact, rfc3339
 from shared.contracts.intake import SubmissionAccepted
 from shared.contracts.registry import parse
 from shared.contracts.scoring import ScoreCompleted, ScoreFailed
@@ -45,10 +45,14 @@ _CHALLENGE_LOOKED_FOR = 50  # times, a tenth of a second apart
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How many deliveries were put on their way again, and whether there are more to ask for."""
+    """How many deliveries were put on their way again, and whether there are more to ask for.
+
+    `after` is the last event of a range that was looked at, if the range goes on: its moment and id.
+    """
 
     deliveries: int
     more: bool
+    after: EventPlace | None = None
 
 
 # --- what is heard
@@ -223,18 +227,22 @@ async def replay_one(principal: Principal, id: str, delivery: str, *, store: Sto
 async def replay_failed(principal: Principal, id: str, since: datetime, *, store: Store) -> Replayed:
     """Sends once more what failed at `since` or later, at most a thousand at once, the earliest first."""
     await subscription_of(principal, id, store=store)
-    failed = await store.failed_since(id, since, REPLAYED_AT_ONCE)
-    number = await _replay([delivery.id for delivery in failed], store)
-    return Replayed(number, more=len(failed) == REPLAYED_AT_ONCE)
+    found = await store.failed_since(id, since, REPLAYED_AT_ONCE + 1)
+    number = await _replay([delivery.id for delivery in found[:REPLAYED_AT_ONCE]], store)
+    return Replayed(number, more=len(found) > REPLAYED_AT_ONCE)
 
 
-async def replay_range(principal: Principal, id: str, since: datetime, until: datetime, *, store: Store) -> Replayed:
-    """Sends once more every event of [since, until) that the subscription wants, at most a thousand at once.
+async def replay_range(
+    principal: Principal, id: str, since: datetime, until: datetime, *, after: EventPlace | None = None, store: Store
+) -> Replayed:
+    """Sends once more every event of [since, until) that the subscription wants; looks at a thousand at once.
 
-    From the events of the last 30 days that were kept because some subscription of the sponsor wanted them.
+    From the events of the last 30 days that were kept because some subscription of the sponsor wanted them; those
+    after a place only, if one is given.
     """
     subscription = await subscription_of(principal, id, store=store)
-    events = await store.events(principal.owner, since, until, REPLAYED_AT_ONCE)
+    found = await store.events(principal.owner, since, until, after, REPLAYED_AT_ONCE + 1)
+    events = found[:REPLAYED_AT_ONCE]
     now, again, number = await store.now(), [], 0
     for kept in events:
         event = parse(kept.body.encode())
@@ -246,7 +254,8 @@ async def replay_range(principal: Principal, id: str, since: datetime, until: da
         else:
             again.append(queued.id)
     number += await _replay(again, store)
-    return Replayed(number, more=len(events) == REPLAYED_AT_ONCE)
+    more = len(found) > len(events)
+    return Replayed(number, more=more, after=(events[-1].at, events[-1].id) if more else None)
 
 
 # --- what the worker does
@@ -345,10 +354,19 @@ async def _hasten_if_resumed(subscription: str, store: Store) -> None:
 
 
 async def _replay(ids: Sequence[str], store: Store) -> int:
-    now = await store.now()
+    """Puts finished deliveries on their way again; how many. One that is on its way already goes on as it is."""
+    now, sent = await store.now(), 0
     for id in ids:
-        await store.update_delivery(id, lambda before: deliveries.replay(before, now))
-    return len(ids)
+        finished = False
+
+        def again(before: Delivery) -> tuple[Delivery, Sequence[Fact]]:
+            nonlocal finished
+            finished = before.state is not DeliveryState.PENDING
+            return deliveries.replay(before, now)
+
+        await store.update_delivery(id, again)
+        sent += finished
+    return sent
 
 
 async def _own_challenge(challenge: str, principal: Principal, store: Store) -> None:

@@ -48,6 +48,10 @@ class KeptEvent:
     subject: str = ""
 
 
+EventPlace = tuple[datetime, str]
+"""The place of an event among those of its owner: its moment and its id."""
+
+
 class Store(Protocol):
     """What notify remembers. Reads for people take the owner whose things they are."""
 
@@ -91,8 +95,10 @@ class Store(Protocol):
         """Whether another event of the same type and subject is kept: what is told once only was told again."""
         ...
 
-    async def events(self, owner: str, since: datetime, until: datetime, limit: int) -> Sequence[KeptEvent]:
-        """An owner's kept events of [since, until), oldest first."""
+    async def events(
+        self, owner: str, since: datetime, until: datetime, after: EventPlace | None, limit: int
+    ) -> Sequence[KeptEvent]:
+        """An owner's kept events of [since, until), oldest first, those after a place only."""
         ...
 
     async def queue(self, delivery: Delivery) -> bool:
@@ -239,9 +245,15 @@ class MongoStore:
         with translated():
             return await self._events.find_one(same, {"_id": 1}) is not None
 
-    async def events(self, owner: str, since: datetime, until: datetime, limit: int) -> Sequence[KeptEvent]:
+    async def events(
+        self, owner: str, since: datetime, until: datetime, after: EventPlace | None, limit: int
+    ) -> Sequence[KeptEvent]:
         """See `Store`."""
-        within = {"owner": owner, "at": {"$gte": since, "$lt": until}}
+        within: Document = {"owner": owner, "at": {"$gte": since, "$lt": until}}
+        if after is not None:
+            at, id = after
+            within["$or"] = [{"at": {"$gt": at}}, {"at": at, "_id": {"$gt": id}}]
+            within["at"]["$gte"] = max(since, at)
         with translated():
             cursor = self._events.find(within).sort([("at", 1), ("_id", 1)]).limit(limit)
             return [_kept(document) async for document in cursor]
@@ -404,10 +416,13 @@ class MemoryStore:
         same = (event.subject, event.type)
         return any((kept.subject, kept.type) == same and kept.id != event.id for kept in self._events.values())
 
-    async def events(self, owner: str, since: datetime, until: datetime, limit: int) -> Sequence[KeptEvent]:
+    async def events(
+        self, owner: str, since: datetime, until: datetime, after: EventPlace | None, limit: int
+    ) -> Sequence[KeptEvent]:
         """See `Store`."""
         within = [event for event in self._events.values() if event.owner == owner and since <= event.at < until]
-        return sorted(within, key=lambda event: (event.at, event.id))[:limit]
+        left = [event for event in within if after is None or (event.at, event.id) > after]
+        return sorted(left, key=lambda event: (event.at, event.id))[:limit]
 
     async def queue(self, delivery: Delivery) -> bool:
         """See `Store`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -12,6 +13,7 @@ from standardwebhooks import Webhook
 from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
 from shared.contracts.envelope import rfc3339
+from shared.http import cursor_of
 from tests.component.notify.platform import Notify, Sponsor, leader, notify_running, score, states, until
 from tests.component.notify.receivers import Receiver, answer, receiver
 from tests.component.service_process import Running
@@ -178,6 +180,11 @@ async def test_rotating_signs_with_both_secrets_and_shows_only_the_new_one(
     assert "secret" not in await subscription.read()
 
 
+def replayed(number: int) -> dict[str, Any]:
+    """The answer to a replay that is complete."""
+    return {"replayed": number, "more": False, "next": None}
+
+
 async def test_replay_of_one_keeps_its_webhook_id_and_is_signed_anew(
     notify: Notify, sponsor: Sponsor, there: Receiver
 ) -> None:
@@ -186,7 +193,11 @@ async def test_replay_of_one_keeps_its_webhook_id_and_is_signed_anew(
     await notify.publish(score(challenge))
     await there.until(1)
     (delivery,) = await subscription.until(lambda all: states(all) == ["succeeded"])
-    assert await subscription.post("replay", {"delivery": delivery["id"]}) == {"replayed": 1, "more": False}
+    assert await subscription.post("replay", {"delivery": delivery["id"]}) == {
+        "replayed": 1,
+        "more": False,
+        "next": None,
+    }
     first, second = await there.until(2)
     assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
     assert Webhook(subscription.secret).verify(second.body, second.headers)
@@ -204,13 +215,23 @@ async def test_replay_of_what_failed_and_of_a_range(notify: Notify, sponsor: Spo
         await subscription.until(lambda all: states(all) == ["failed", "failed"])
         there.behave = answer(200)
         assert (await subscription.post("resume"))["state"] == "active"
-        assert await subscription.post("replay", {"failed_since": began}) == {"replayed": 2, "more": False}
+        assert await subscription.post("replay", {"failed_since": began}) == {
+            "replayed": 2,
+            "more": False,
+            "next": None,
+        }
         received = await there.until(3)
         assert {request.body for request in received[1:]} == {gone.encode(), missed.encode()}
         await subscription.until(lambda all: states(all) == ["succeeded", "succeeded"])
-        assert await subscription.post("replay", {"from": began}) == {"replayed": 2, "more": False}
+        assert await subscription.post("replay", {"from": began}) == replayed(2)
         assert len(await there.until(5)) == 5
-        assert await subscription.post("replay", {"from": began, "to": began}) == {"replayed": 0, "more": False}
+        later = cursor_of("2999-01-01T00:00:00Z", "evt_x")
+        assert await subscription.post("replay", {"from": began, "after": later}) == replayed(0)
+        assert await subscription.post("replay", {"from": began, "to": began}) == {
+            "replayed": 0,
+            "more": False,
+            "next": None,
+        }
 
 
 async def test_a_range_holds_what_a_later_subscription_missed_of_its_own_time_only(
@@ -223,7 +244,7 @@ async def test_a_range_holds_what_a_later_subscription_missed_of_its_own_time_on
         await notify.publish(score(challenge))
         await early.until(1)
         later = await sponsor.subscribe(late.url)
-        assert await later.post("replay", {"from": began}) == {"replayed": 0, "more": False}
+        assert await later.post("replay", {"from": began}) == replayed(0)
 
 
 async def test_a_deleted_subscription_is_gone_and_what_was_on_its_way_is_given_up(
@@ -300,12 +321,26 @@ async def test_a_type_that_is_nearly_right_is_answered_with_the_right_one(sponso
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"delivery": "x", "from": "2026-01-01T00:00:00Z"}, {"to": "2026-01-01T00:00:00Z"}]
+    "body",
+    [
+        {},
+        {"delivery": "x", "from": "2026-01-01T00:00:00Z"},
+        {"to": "2026-01-01T00:00:00Z"},
+        {"failed_since": "2026-01-01T00:00:00Z", "after": "x"},
+    ],
 )
 async def test_a_replay_says_one_thing(sponsor: Sponsor, there: Receiver, body: dict[str, str]) -> None:
     subscription = await sponsor.subscribe(there.url)
     refused = await sponsor.client.post(f"/subscriptions/{subscription.id}/replay", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "WyJhIl0", "WyJhIiwiYiJd", "WyIyMDI2LTAxLTAxIiwiYiJd"])
+async def test_a_replay_goes_on_from_no_place_of_its_own_making(sponsor: Sponsor, there: Receiver, cursor: str) -> None:
+    subscription = await sponsor.subscribe(there.url)
+    body = {"from": "2026-01-01T00:00:00Z", "after": cursor}
+    refused = await sponsor.client.post(f"/subscriptions/{subscription.id}/replay", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_cursor")
 
 
 async def test_another_sponsors_subscription_is_not_there(notify: Notify, sponsor: Sponsor, there: Receiver) -> None:

@@ -102,8 +102,22 @@ async def test_kept_events_come_back_byte_for_byte_by_owner_and_time(store: Stor
         await store.keep_event(event)
     assert await store.event("evt_2") == events[2]
     assert await store.event("evt_9") is None
-    assert await store.events("spn_a", now, now + 3 * SECOND, 10) == [events[0], events[2]]
-    assert await store.events("spn_a", now, now + HOUR, 1) == [events[0]]
+    assert await store.events("spn_a", now, now + 3 * SECOND, None, 10) == [events[0], events[2]]
+    assert await store.events("spn_a", now, now + HOUR, None, 1) == [events[0]]
+
+
+async def test_kept_events_go_on_after_a_place_also_among_those_of_one_moment(store: Store) -> None:
+    now = await store.now()
+    moments = [now, now, now, now + SECOND, now + SECOND]
+    events = [
+        KeptEvent(f"evt_{number}", "spn_a", "chl_a", "score.completed.v1", at, "{}")
+        for number, at in enumerate(moments)
+    ]
+    for event in events:
+        await store.keep_event(event)
+    for number, event in enumerate(events):
+        assert await store.events("spn_a", now, now + HOUR, (event.at, event.id), 10) == events[number + 1 :]
+    assert await store.events("spn_a", now + SECOND, now + HOUR, (now, "evt_1"), 10) == events[3:]
 
 
 async def test_a_delivery_is_queued_once(store: Store) -> None:

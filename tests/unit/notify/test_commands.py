@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -305,6 +306,42 @@ async def test_a_test_event_is_not_part_of_a_replayed_range(world: World) -> Non
     assert (done.deliveries, done.more) == (1, False)
 
 
+async def test_a_range_that_goes_on_is_replayed_part_by_part_each_event_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "REPLAYED_AT_ONCE", 2)
+    subscription = await world.subscribe()
+    await world.subscribe(id=IDS.new("whk"), new_leader=True)
+    happened = []
+    for number in range(5):
+        happened.append((await world.happen(score(f"9{number}.000000", submission=f"sub_{number}"))).id)
+        world.clock.at += timedelta(seconds=number % 2)
+    await world.work()
+    world.post.sent.clear()
+    since, until, after, parts = world.clock.at - LEASE, world.clock.at + LEASE, None, []
+    while True:
+        done = await commands.replay_range(SPONSOR, subscription.id, since, until, after=after, store=world.store)
+        parts.append(done.deliveries)
+        assert done.more is (done.after is not None)
+        if done.after is None:
+            break
+        after = done.after
+    assert parts == [2, 2, 1]
+    await world.work()
+    assert [json.loads(body)["id"] for *_, body in world.post.sent] == happened
+
+
+async def test_what_is_on_its_way_is_not_counted_as_replayed(world: World) -> None:
+    subscription = await world.subscribe()
+    await world.happen(CLOSED)
+    since, until = world.clock.at - LEASE, world.clock.at + LEASE
+    pending = await world.only(subscription)
+    assert (await commands.replay_one(SPONSOR, subscription.id, pending.id, store=world.store)).deliveries == 0
+    assert (await commands.replay_range(SPONSOR, subscription.id, since, until, store=world.store)).deliveries == 0
+    await world.work()
+    assert (await commands.replay_one(SPONSOR, subscription.id, pending.id, store=world.store)).deliveries == 1
+
+
 async def test_a_sponsor_has_a_bounded_number_of_subscriptions(world: World) -> None:
     for _ in range(commands.MOST_SUBSCRIPTIONS):
         await world.subscribe()
@@ -359,7 +396,7 @@ async def test_a_resume_that_crosses_with_a_claim_does_not_pass_the_delivery_by(
             await commands.resume(SPONSOR, subscription.id, store=world.store)
         return seen
 
-    world.store.subscription = resumed_just_after_it_was_read  # type: ignore[method-assign]
+    world.store.subscription = resumed_just_after_it_was_read  # type: ignore[method-assign, assignment]
     (delivery,) = await world.store.claim([], 10, LEASE)
     await commands.deliver(delivery, lease=LEASE, store=world.store, sender=world.post, chance=0.5)
     assert crossed == 1
