@@ -108,7 +108,7 @@ class Relay:
         sweep_every: timedelta = timedelta(seconds=2),
         grace: timedelta = timedelta(seconds=3),
         most_documents: int = 500,
-        mark_after: timedelta = timedelta(milliseconds=250),
+        mark_after: timedelta = timedelta(milliseconds=50),
     ) -> None:
         self._publisher = publisher
         self._prefix = topic_prefix
