@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -18,6 +18,7 @@ from services.ingest.submission import Stage, Submission, SubmissionState
 from services.ingest.upload import UNENDED, Part, Upload, UploadState
 from shared.auth import Principal
 from shared.contracts.envelope import Event, Fact
+from shared.database_clock import DatabaseClock
 from shared.mongo import (
     AggregateMissing,
     Aggregates,
@@ -25,34 +26,11 @@ from shared.mongo import (
     Database,
     Document,
     DuplicateId,
-    database_now,
     translated,
 )
 from shared.remembered import Remembered
 
 PACE_KEPT = 5.0
-CLOCK_KEPT = 5.0
-"""How many seconds an answer of the database's clock is counted on."""
-
-
-class DatabaseClock:
-    """The database's clock, asked now and then and counted on in between, so that a moment costs no round trip.
-
-    It counts by the machine's monotonic clock: a jump of the wall clock changes nothing.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._client = database.client
-        self._asked = -CLOCK_KEPT
-        self._answer = datetime.min.replace(tzinfo=UTC)
-
-    async def now(self) -> datetime:
-        """The present moment, to the millisecond that MongoDB keeps."""
-        if time.monotonic() - self._asked >= CLOCK_KEPT:
-            self._answer = await database_now(self._client)
-            self._asked = time.monotonic()
-        moment = self._answer + timedelta(seconds=time.monotonic() - self._asked)
-        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class MongoUploads:

@@ -6,7 +6,6 @@ from services.ingest.intake import Intake
 from services.ingest.quota import Ledger
 from services.ingest.settings import IngestSettings
 from services.ingest.store_mongo import (
-    DatabaseClock,
     MongoBoard,
     MongoLedgers,
     MongoPreflights,
@@ -16,11 +15,13 @@ from services.ingest.store_mongo import (
 from services.ingest.submission import Submission
 from services.ingest.upload import Upload
 from shared.app import Service
+from shared.database_clock import DatabaseClock
+from shared.mongo import database_now
 
 
 def intake_of(service: Service, settings: IngestSettings) -> Intake:
     """The stores and queues of ingest over the database of a process."""
-    moments = DatabaseClock(service.database)
+    moments = DatabaseClock(lambda: database_now(service.database.client))
     uploads = MongoUploads(service.aggregates("uploads", Upload), moments)
     submissions = MongoSubmissions(service.aggregates("submissions", Submission), moments)
     ledgers = MongoLedgers(service.aggregates("ledgers", Ledger), moments)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
-from services.notify.database_clock import DatabaseClock
 from services.notify.delivery import Delivery, DeliveryState
 from services.notify.subscription import Subscription, SubscriptionState
 from shared.clock import Clock
 from shared.contracts.envelope import Fact
+from shared.database_clock import DatabaseClock
 from shared.ids import Ids
 from shared.mongo import (
     AFTER,

@@ -22,7 +22,6 @@ from services.ingest.store_memory import (
     MemoryUploads,
 )
 from services.ingest.store_mongo import (
-    DatabaseClock,
     MongoBoard,
     MongoLedgers,
     MongoPreflights,
@@ -36,8 +35,9 @@ from shared.clock import SystemClock
 from shared.contracts.board import Role
 from shared.contracts.envelope import Event, Fact
 from shared.contracts.registry import event_class
+from shared.database_clock import DatabaseClock
 from shared.ids import CredentialId, OwnerId, SystemIds
-from shared.mongo import Aggregates, client, database
+from shared.mongo import Aggregates, client, database, database_now
 from shared.outbox import Relay
 from shared.settings import Settings
 from tests.fakes import FakePublisher
@@ -73,7 +73,7 @@ async def stores(request: pytest.FixtureRequest, mongo: MongoServer) -> AsyncIte
     connection = client(settings)
     kept = database(connection, settings, "ingest")
     relay = Relay(FakePublisher())
-    moments = DatabaseClock(kept)
+    moments = DatabaseClock(lambda: database_now(connection))
 
     def aggregates(name: str, state: type) -> Aggregates:  # type: ignore[type-arg]
         return Aggregates(kept, name, state, source="/test", relay=relay, clock=clock, ids=IDS)

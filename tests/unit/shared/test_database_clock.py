@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from services.notify.database_clock import ASKED_EVERY, DatabaseClock
+from shared.database_clock import ASKED_EVERY, DatabaseClock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

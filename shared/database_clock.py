@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-ASKED_EVERY = 10.0
+ASKED_EVERY = 5.0
 """Seconds between two questions."""
 
 
