@@ -5,7 +5,6 @@ An error that is none of these is a bug: it is tried again like a transient one,
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -251,9 +250,3 @@ def _reason(error: Exception) -> Reason | None:
     if isinstance(error, PermanentError):
         return Reason.PERMANENT
     return None
-
-
-async def wait_for_dependency(what: str, seconds: float) -> None:
-    """Sleep before a dependency is tried again, saying so in the log."""
-    log.warning("waiting_for_dependency", dependency=what, seconds=round(seconds, 2))
-    await asyncio.sleep(seconds)

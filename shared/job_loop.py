@@ -41,20 +41,12 @@ class JobLoop:
     longest_behind: timedelta = Retries().longest_behind
     shortest_pause: float = 0.02
     longest_pause: float = 0.25
-    _seen_at: float = 0.0
 
     async def run(self) -> None:
         """Work until cancelled. A job under way is then given back uncounted."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._report_alive())
             for number in range(self.concurrency):
                 group.create_task(self._claim_and_work(f"{self.worker}.{number}"))
-
-    async def _report_alive(self) -> None:
-        while True:
-            with contextlib.suppress(DependencyDown):
-                await self.jobs.seen(self.worker)
-            await asyncio.sleep(5)
 
     async def _claim_and_work(self, worker: str) -> None:
         pause = self.shortest_pause

@@ -6,8 +6,6 @@ off cannot overwrite what its successor did. The database's clock judges every l
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,8 +19,6 @@ from shared.mongo import AFTER, Collection, Database, Document, DuplicateId, tra
 from shared.sweeper import each
 
 log = get_logger(__name__)
-
-ESTIMATED_FROM = 50
 
 
 class JobState(StrEnum):
@@ -38,7 +34,6 @@ _ORDER = [("priority", 1), ("turn", 1), ("queued_at", 1)]
 _INDEXES: dict[JobState, list[tuple[str, int]]] = {
     JobState.QUEUED: _ORDER,
     JobState.LEASED: [("lease_until", 1)],
-    JobState.DONE: [("finished_at", -1)],
     JobState.FAILED: [("_id", 1), ("state", 1)],
 }
 
@@ -122,7 +117,6 @@ class Jobs:
         self.attempts = attempts
         self._retries = retries
         self._jobs: Collection = database[queue]
-        self._workers: Collection = database[f"{queue}.workers"]
         self._lease_ms = int(lease.total_seconds() * 1000)
 
     async def prepare(self) -> None:
@@ -134,7 +128,6 @@ class Jobs:
             await self._index([("queued_at", 1)], {"unfinished": True})
             await self._index([("team", 1)], {"unfinished": True})
             await self._jobs.create_index("unreported", sparse=True)
-            await self._workers.create_index("seen_at", expireAfterSeconds=3600)
 
     async def _index(self, keys: list[tuple[str, int]], only: Document) -> None:
         await self._jobs.create_index(keys, partialFilterExpression=only)
@@ -344,35 +337,6 @@ class Jobs:
             document = await self._jobs.find_one({"_id": id})
         return None if document is None else _job(document)
 
-    async def position(self, id: str) -> int | None:
-        """How many unfinished jobs are older than this one, or None if it is not waiting or worked on."""
-        with translated():
-            job = await self._jobs.find_one({"_id": id, "unfinished": True}, {"queued_at": 1})
-            if job is None:
-                return None
-            older: Document = {"unfinished": True, "queued_at": {"$lt": job["queued_at"]}}
-            count: int = await self._jobs.count_documents(older)
-        return count
-
-    async def estimate(self, position: int) -> timedelta | None:
-        """How long a job at a position may take: position × median of the last fifty, divided by the workers alive.
-
-        None until a job has been finished. The job itself counts as one.
-        """
-        with translated():
-            cursor = self._jobs.find({"state": JobState.DONE.value}, {"claimed_at": 1, "finished_at": 1})
-            took = [
-                (job["finished_at"] - job["claimed_at"]).total_seconds()
-                async for job in cursor.sort("finished_at", -1).limit(ESTIMATED_FROM)
-            ]
-            alive = await self._workers.count_documents(
-                {"$expr": {"$gt": ["$seen_at", {"$subtract": ["$$NOW", 15_000]}]}}
-            )
-        if not took:
-            return None
-        rounds = math.ceil((position + 1) / max(1, alive))
-        return timedelta(seconds=rounds * statistics.median(took))
-
     async def counts(self) -> Counts:
         """How many jobs there are by state, and the age of the oldest queued one; exported as metrics too."""
         with translated():
@@ -404,11 +368,6 @@ class Jobs:
             query["state"] = state.value
         with translated():
             return [_job(document) async for document in self._jobs.find(query).sort("_id", 1).limit(limit)]
-
-    async def seen(self, worker: str) -> None:
-        """A worker is alive."""
-        with translated():
-            await self._workers.update_one({"_id": worker}, {"$currentDate": {"seen_at": True}}, upsert=True)
 
 
 def _job(document: Mapping[str, Any]) -> Job:

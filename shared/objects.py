@@ -80,11 +80,6 @@ class Objects:
             result = await self._store.get_async(name)
             return bytes(await result.bytes_async())
 
-    async def get_range(self, name: str, start: int, length: int) -> bytes:
-        """Some bytes of an object."""
-        with _translated(name):
-            return bytes(await self._store.get_range_async(name, start=start, length=length))
-
     async def stream(self, name: str) -> AsyncIterator[bytes]:
         """The bytes of an object, a piece at a time."""
         with _translated(name):

@@ -215,27 +215,6 @@ async def test_only_a_job_that_nobody_began_can_be_withdrawn(jobs: Jobs) -> None
     assert not await jobs.withdraw("sub_2")
 
 
-async def test_position_counts_older_unfinished_jobs_and_the_estimate_follows_it(jobs: Jobs) -> None:
-    for number in range(4):
-        await jobs.queue(f"sub_{number}", {})
-        await asyncio.sleep(0.002)
-    assert [await jobs.position(f"sub_{number}") for number in range(4)] == [0, 1, 2, 3]
-    assert await jobs.estimate(3) is None
-    lease = await jobs.claim("a")
-    assert lease is not None
-    assert await jobs.position("sub_3") == 3, "one that is worked on is unfinished"
-    await asyncio.sleep(0.05)
-    await jobs.finish(lease)
-    assert await jobs.position("sub_0") is None
-    assert await jobs.position("sub_3") == 2
-    estimate = await jobs.estimate(2)
-    assert estimate is not None
-    one = estimate / 3
-    await jobs.seen("a")
-    await jobs.seen("b")
-    assert await jobs.estimate(2) == pytest.approx(one * 2, abs=timedelta(microseconds=5))
-
-
 async def test_a_worker_does_jobs_and_says_how_each_ended(jobs: Jobs) -> None:
     done: list[str] = []
     away = True
