@@ -12,7 +12,6 @@ from services.ranking.challenge import Challenge, Phase
 from services.ranking.reading import Page, Reading, View
 from services.ranking.rebuilds import Rebuilds
 from shared.auth import Principal, maybe_principal, require
-from shared.clock import Clock
 from shared.contracts.board import Role
 from shared.http import After, GivenMoment, Limit, conditional
 from shared.problems import Problem, not_found
@@ -23,7 +22,7 @@ PhaseName = Annotated[str | None, Query(max_length=64, description="Without it, 
 Moment = Annotated[GivenMoment | None, Query(description="The board as it was then; RFC 3339 with an offset.")]
 
 
-def create_router(*, reading: Reading, clock: Clock) -> APIRouter:
+def create_router(*, reading: Reading) -> APIRouter:
     """The routes of leaderboards."""
     router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
 
@@ -37,7 +36,7 @@ def create_router(*, reading: Reading, clock: Clock) -> APIRouter:
         return known
 
     async def chosen_view(known: Challenge, phase: str | None, reader: Principal | None, at: datetime | None) -> View:
-        chosen = known.phase(phase, clock.now())
+        chosen = await reading.phase(known, phase)
         if chosen is None:
             raise not_found("phase")
         if not may_read(known, chosen, reader):

@@ -12,7 +12,9 @@ from services.ranking.settings import RankingSettings
 from services.ranking.store import MongoChallenges, MongoReports, mongo_leaderboards
 from shared.app import Service
 from shared.auth import CredentialProjection
+from shared.database_clock import DatabaseClock
 from shared.job_loop import JobLoop
+from shared.mongo import database_now
 
 
 def build(settings: RankingSettings) -> Service:
@@ -44,8 +46,9 @@ def build(settings: RankingSettings) -> Service:
     service.background("rebuilds", JobLoop(jobs, rebuilds.work).run)
     service.sweep("expired rebuilds", settings.rebuild_lease, jobs.expire)
 
-    reading = Reading(boards, challenges, service.clock, pages=settings.pages, fresh=settings.fresh)
-    service.api(create_router(reading=reading, clock=service.clock), create_ops_router(rebuilds=rebuilds))
+    moments = DatabaseClock(lambda: database_now(service.database.client))
+    reading = Reading(boards, challenges, moments.now, pages=settings.pages, fresh=settings.fresh)
+    service.api(create_router(reading=reading), create_ops_router(rebuilds=rebuilds))
     service.authenticate(credentials)
     return service
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -15,7 +15,6 @@ from services.ranking.leaderboard import Leaderboard
 from services.ranking.projection import Board, Record
 from services.ranking.ranking_rules import Place, decided_by, decimal6, least_dimension
 from services.ranking.store import Challenges
-from shared.clock import Clock
 from shared.contracts.envelope import rfc3339
 from shared.http import cursor_of, etag_of, json_bytes, place_of
 from shared.problems import Problem
@@ -80,14 +79,23 @@ class View:
 
 
 class Reading:
-    """Views of boards and pages of views; a page that is asked for again is not rendered again."""
+    """Views of boards and pages of views; a page that is asked for again is not rendered again.
+
+    `now` is the database's clock, which judges phases everywhere else too.
+    """
 
     def __init__(
-        self, boards: Boards, challenges: Challenges, clock: Clock, *, pages: int, fresh: timedelta = timedelta()
+        self,
+        boards: Boards,
+        challenges: Challenges,
+        now: Callable[[], Awaitable[datetime]],
+        *,
+        pages: int,
+        fresh: timedelta = timedelta(),
     ) -> None:
         self._boards = boards
         self._challenges = challenges
-        self._clock = clock
+        self._now = now
         self._known: Remembered[str, Challenge] = Remembered(fresh, most=1024)
         self._pages: Recent[tuple[Any, ...], Page] = Recent(pages)
         self._past: Recent[tuple[Any, ...], Board] = Recent(_PAST_BOARDS)
@@ -97,13 +105,17 @@ class Reading:
         """A challenge as it was known up to `fresh` ago."""
         return await self._known.get(id, lambda: self._challenges.find(id))
 
+    async def phase(self, challenge: Challenge, name: str | None) -> Phase | None:
+        """The phase of a name; without one the phase that began last."""
+        return challenge.phase(name, await self._now())
+
     async def view(self, challenge: Challenge, phase: Phase, at: datetime | None = None) -> View:
         """The board as it stands, or as it was at a moment.
 
         Raises:
             Problem: 422, if the moment is still to come.
         """
-        now = self._clock.now()
+        now = await self._now()
         live = await self._boards.read(challenge.id, phase.name)
         head, board = live.head, live.board
         if at is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -49,7 +49,10 @@ class Stage:
         self.clock = FixedClock(START + timedelta(days=1))
         self.challenges = MemoryChallenges()
         self.boards = Boards(MemoryLeaderboards(), fresh=timedelta(0))
-        self.reading = Reading(self.boards, self.challenges, self.clock, pages=64)
+        self.reading = Reading(self.boards, self.challenges, self.now, pages=64)
+
+    async def now(self) -> datetime:
+        return self.clock.now()
 
     async def fold(self, *facts: BoardFact) -> Stage:
         for fact in facts:
@@ -115,6 +118,18 @@ async def test_the_board_as_of_a_moment_knows_nothing_of_what_came_later() -> No
     assert at_15["as_of"] == "2026-03-01T00:15:00.000000Z"
     assert parsed(await stage.page(minutes=9))["entries"] == []
     assert parsed(await stage.page(minutes=9))["pending"] == 1
+
+
+async def test_the_phase_shown_without_a_name_is_the_last_one_begun_by_the_clock_that_judges_phases() -> None:
+    stage = Stage()
+    final = Phase("final", PHASE.ends_at, PHASE.ends_at + timedelta(days=3))
+    challenge = Challenge("chl_1", 1, "spn_1", (PHASE, final))
+    assert final.starts_at > stage.clock.now()
+    assert await stage.reading.phase(challenge, None) == PHASE
+    stage.clock.moment = final.starts_at
+    assert await stage.reading.phase(challenge, None) == final
+    assert await stage.reading.phase(challenge, "preliminary") == PHASE
+    assert await stage.reading.phase(challenge, "none") is None
 
 
 async def test_a_moment_to_come_is_refused() -> None:
@@ -204,7 +219,7 @@ async def test_the_history_is_told_from_the_start_with_the_sequence_of_each_even
 
 async def test_a_challenge_is_asked_for_again_only_when_what_is_known_is_old() -> None:
     stage = Stage()
-    patient = Reading(stage.boards, stage.challenges, stage.clock, pages=1, fresh=timedelta(hours=1))
+    patient = Reading(stage.boards, stage.challenges, stage.now, pages=1, fresh=timedelta(hours=1))
     assert await patient.challenge("chl_1") is None
     await stage.challenges.keep(CHALLENGE)
     for reading in (patient, stage.reading):
@@ -218,7 +233,7 @@ async def test_a_challenge_is_asked_for_again_only_when_what_is_known_is_old() -
 
 async def test_a_clock_that_is_put_back_does_not_keep_what_is_known_fresh() -> None:
     stage, passed = Stage(), 0.0
-    stage.reading = Reading(stage.boards, stage.challenges, stage.clock, pages=1, fresh=timedelta(seconds=1))
+    stage.reading = Reading(stage.boards, stage.challenges, stage.now, pages=1, fresh=timedelta(seconds=1))
     stage.reading._known._seconds = lambda: passed
     await stage.challenges.keep(CHALLENGE)
     await stage.reading.challenge("chl_1")
