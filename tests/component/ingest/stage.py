@@ -8,7 +8,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,9 +173,16 @@ class Stage:
     stack: AsyncExitStack
     _ids: SystemIds = field(default_factory=SystemIds)
 
-    @asynccontextmanager
-    async def blocked(self, command: str, collection: str) -> AsyncIterator[None]:
+    def blocked(self, command: str, collection: str) -> AbstractAsyncContextManager[None]:
         """Hold one kind of command of the API to one collection back, and never do it."""
+        return self._held_back(command, collection, blockTimeMS=8_000, errorCode=6)
+
+    def delayed(self, command: str, collection: str, milliseconds: int) -> AbstractAsyncContextManager[None]:
+        """Hold one kind of command of the API to one collection back for a while, then do it."""
+        return self._held_back(command, collection, blockTimeMS=milliseconds)
+
+    @asynccontextmanager
+    async def _held_back(self, command: str, collection: str, **how: int) -> AsyncIterator[None]:
         admin = self.database.client.admin
         await admin.command(
             {
@@ -186,8 +193,7 @@ class Stage:
                     "namespace": f"{self.database.name}.{collection}",
                     "appName": "jiebang-ingest",
                     "blockConnection": True,
-                    "blockTimeMS": 8_000,
-                    "errorCode": 6,
+                    **how,
                 },
             }
         )
@@ -195,6 +201,13 @@ class Stage:
             yield
         finally:
             await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+    async def metric(self, sample: str) -> float:
+        """A number that the API exports; 0 if it has not counted anything yet."""
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+            exported = (await http.get(f"{self.api.internal}/metrics")).text
+        values = (line.rpartition(" ")[2] for line in exported.splitlines() if line.startswith(f"{sample} "))
+        return float(next(values, "0"))
 
     async def kill_api(self) -> None:
         """Kill the API as `kill -9` does."""

@@ -70,7 +70,12 @@ async def test_of_fifty_submissions_for_the_last_slot_exactly_one_is_accepted(st
     for _ in range(2):
         await team.submitted(challenge)
     upload = await team.upload()
-    answers = await asyncio.gather(*(team.submit(challenge, upload) for _ in range(50)))
+    conflicts = 'write_conflicts_total{collection="ledgers"}'
+    before = await stage.metric(conflicts)
+    # Others read the ledger while the write of the first one is held back.
+    async with stage.delayed("findAndModify", "ledgers", 500):
+        answers = await asyncio.gather(*(team.submit(challenge, upload) for _ in range(50)))
+    assert await stage.metric(conflicts) > before, "the requests did not race"
     codes = [answer.json().get("code", "accepted") for answer in answers]
     assert (codes.count("accepted"), codes.count("quota_exhausted")) == (1, 49)
     assert await stage.database.submissions.count_documents({"state.team": team.id}) == 3
