@@ -360,6 +360,26 @@ async def test_a_private_board_opens_when_its_phase_is_closed(world: World, tmp_
         assert (await eventually_ok(http, BOARD)).json()["entries"][0]["team"] == "team_1"
 
 
+async def test_what_has_no_place_on_the_board_is_told_to_those_it_concerns(world: World, tmp_path: Path) -> None:
+    await world.publish_challenge()
+    said = [received("sub_1", "team_1"), score("sub_1", "team_1", "87.125000"), received("sub_2", "team_1", 1)]
+    await world.say(*said)
+    team, other = await world.key_of("team_1", Role.TEAM), await world.key_of("team_2", Role.TEAM)
+    sponsor = await world.key_of("spn_1", Role.SPONSOR)
+    path = f"{BOARD}/teams/team_1"
+    async with ranking(world, tmp_path) as process, client_of(process) as http:
+        await the_board(http, pending=1, board_seq=3)
+
+        async def told(key: dict[str, str] | None) -> list[str]:
+            answer = await http.get(path) if key is None else await got(http, path, key)
+            return [one["submission"] for one in answer.json()["counted"]]
+
+        for key in (team, sponsor):
+            assert await told(key) == ["sub_1", "sub_2"]
+        for stranger in (None, other):
+            assert await told(stranger) == ["sub_1"]
+
+
 async def test_a_board_is_provisional_until_what_was_received_is_through(world: World, tmp_path: Path) -> None:
     await world.publish_challenge()
     names = [f"sub_{number}" for number in range(3)]
