@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import platform as machine
 from pathlib import Path
 
 import duckdb
+import structlog
 
 from bench import engine, platform
 from bench.measure import console
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[[], *runs], metavar="NAME", help=", ".join(runs))
     parser.add_argument("--small", action="store_true", help="a tenth of the data: minutes instead of half an hour")
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console.print(
         f"{machine.processor() or machine.machine()}, {machine.system()} {machine.release()}, "
         f"Python {machine.python_version()}, DuckDB {duckdb.__version__}"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
+import tempfile
+import time
 from pathlib import Path
 
 import duckdb
 
 from bench import dirty
-from bench.measure import BenchFailed, Cost, Sheet, megabytes, python, run
+from bench.load import dataset
+from bench.measure import BenchFailed, Cost, Sheet, median_of, megabytes, python, run
+from jiebang.sandbox import ForkServer, Job, OutcomeStatus
 
 _SCORE = """
 import json, sys, jiebang
@@ -156,4 +161,31 @@ def shapes(folder: Path) -> None:
         plain.cpu / cost.cpu,
         "≥ 40 MB/s",
     )
+    small = folder / "small.csv"
+    small.write_bytes(dataset(0, rows=1_270))
+    fresh, _ = median_of(5, python(_SCORE_ANY, str(small)))
+    took = _forked(small)
+    sheet.row(
+        f"{small.stat().st_size / 1e3:.0f} kB in the sandbox, seconds from fork to result",
+        f"{took:.2f}",
+        "a fresh process of Python",
+        f"{fresh.wall:.2f}",
+        took / fresh.wall,
+        "≤ 0.3 s",
+    )
     sheet.print()
+
+
+def _forked(path: Path, runs: int = 15) -> float:
+    """Median seconds from the order to a warm fork server until the result of its confined child is there."""
+    times = []
+    with ForkServer() as server, tempfile.TemporaryDirectory() as folder:
+        for number in range(runs):
+            output = Path(folder, str(number))
+            output.mkdir()
+            began = time.perf_counter()
+            outcome = server.run(Job("score", path, output, {}), wall_seconds=60, memory_bytes=2 << 30)
+            times.append(time.perf_counter() - began)
+            if outcome.status is not OutcomeStatus.DONE:
+                raise BenchFailed(f"the sandbox ended with {outcome.status}: {outcome.detail}")
+    return statistics.median(times)

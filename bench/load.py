@@ -30,11 +30,11 @@ class Load:
     """None: as fast as the platform takes them, 24 at once, and nobody watches single submissions."""
 
 
-def dataset(number: int) -> bytes:
+def dataset(number: int, rows: int = ROWS) -> bytes:
     """A small table that no other number gives."""
     lines = ["station,reading,visits,grade"]
     lines += [
-        f"S{row},{(number * 37 + row * 11) % 400 / 10:.1f},{number + row},{'abc'[row % 3]}" for row in range(ROWS)
+        f"S{row},{(number * 37 + row * 11) % 400 / 10:.1f},{number + row},{'abc'[row % 3]}" for row in range(rows)
     ]
     return ("\n".join(lines) + "\n").encode()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -58,4 +59,5 @@ async def relay(bootstrap: str, count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics just made have no leader for a moment
     print(json.dumps(asyncio.run(relay(sys.argv[1], int(sys.argv[2])))))
