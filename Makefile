@@ -43,7 +43,7 @@ test: setup fetch ## Run all tests, with the system tests on a real Kafka and Mo
 test-fast: setup ## Run the tests that need no server
 	$(PYTHON) -m pytest -q tests/unit tests/contract $(OPTIONS)
 
-test-faults: setup fetch ## Run the long fault tests: kills, freezes, clock jumps, full disks (prints its seed)
+test-faults: setup fetch ## Run the long fault tests: kills, freezes, clock jumps, hostile data (prints its seed)
 	$(PYTHON) -m pytest -q -m faults $(OPTIONS)
 
 lint: setup ## Check style, types (mypy --strict), imports between parts, and the house rules
