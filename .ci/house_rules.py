@@ -111,6 +111,11 @@ def _imports(path: str, node: ast.AST) -> Iterator[tuple[int, str]]:
         yield node.lineno, "only shared/mongo.py and the stores import the MongoDB driver"
     if modules & KAFKA and not path.startswith("shared/"):
         yield node.lineno, "only shared/ imports Kafka and FastStream"
+    markup = isinstance(node, ast.ImportFrom) and node.module == "rich.markup"
+    if (markup or (isinstance(node, ast.ImportFrom) and [alias.name for alias in node.names] == ["markup"])) and (
+        path != "jiebang/cli/terminal.py"
+    ):
+        yield node.lineno, "strangers' words are escaped by jiebang.cli.terminal.escape, which disarms a terminal too"
     if path in PURE and modules & FRAMEWORKS:
         yield node.lineno, "a file of pure rules imports no framework"
 

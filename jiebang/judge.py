@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -311,6 +312,7 @@ def _profile(table: Table, measured: Measured, listed: int) -> dict[str, Any]:
 def _dataset(digest: str, files: Sequence[DataFile]) -> dict[str, Any]:
     return {
         "digest": digest,
+        "kinds": {str(kind): count for kind, count in sorted(Counter(file.kind for file in files).items())},
         "files": [
             {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "kind": str(file.kind)}
             for file in files[: _fitting([file.path for file in files], LISTED_BYTES)]

@@ -9,10 +9,20 @@ from urllib.parse import quote
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 
 from jiebang.cli.login import client
-from jiebang.cli.terminal import AsJson, WrongUse, grade_style, local_time, out, print_json, table, title_of, utc_time
+from jiebang.cli.terminal import (
+    AsJson,
+    WrongUse,
+    escape,
+    grade_style,
+    local_time,
+    out,
+    print_json,
+    table,
+    title_of,
+    utc_time,
+)
 from jiebang.client import Client
 
 _NAMES_PER_REQUEST = 50

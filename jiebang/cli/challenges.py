@@ -7,12 +7,23 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 
 from jiebang.cli.judging import read_challenge
 from jiebang.cli.login import client
 from jiebang.cli.showing import show_report
-from jiebang.cli.terminal import AsJson, WrongUse, counted, local_time, out, print_json, say, stages, table, title_of
+from jiebang.cli.terminal import (
+    AsJson,
+    WrongUse,
+    counted,
+    escape,
+    local_time,
+    out,
+    print_json,
+    say,
+    stages,
+    table,
+    title_of,
+)
 from jiebang.client import Problem
 from jiebang.document import read_document
 from jiebang.errors import DeclarationError

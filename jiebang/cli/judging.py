@@ -7,10 +7,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from jiebang.cli.showing import show_gates, show_report
-from jiebang.cli.terminal import AsJson, Exit, WrongUse, check_target, out, print_json, say, stages, write_target
+from jiebang.cli.terminal import (
+    AsJson,
+    Exit,
+    WrongUse,
+    check_target,
+    escape,
+    out,
+    print_json,
+    say,
+    stages,
+    write_target,
+)
 from jiebang.declaration import Declaration
 from jiebang.document import read_document
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 
 import jiebang
 from jiebang.cli.login import client, current_login
-from jiebang.cli.terminal import AsJson, Exit, WrongUse, counted, local_time, out, print_json, say, table
+from jiebang.cli.terminal import AsJson, Exit, WrongUse, counted, escape, local_time, out, print_json, say, table
 from jiebang.client import Client, Problem
 from jiebang.errors import JiebangError
 

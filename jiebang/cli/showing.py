@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from rich import markup
 from rich.console import Console
 from rich.text import Text
 
-from jiebang.cli.terminal import counted, grade_style, local_time, print_json, size, table
+from jiebang.cli.terminal import counted, escape, grade_style, local_time, print_json, size, table
 from jiebang.report.reading import (
     GATES,
     STATUSES,
@@ -27,14 +25,7 @@ Facts = Mapping[str, Any]
 
 _BAR = 12
 _PLACES = 3
-# A terminal takes these for orders: to clear itself, to change its title, to answer as if somebody had typed.
-_ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATE_STYLES = {"ranked": "green", "rejected": "red", "failed": "red", "cancelled": "dim"}
-
-
-def escape(words: str) -> str:
-    """Words of a stranger, a dataset's column names among them, as text that neither rich nor a terminal obeys."""
-    return markup.escape(_ORDERS.sub("�", words))
 
 
 def show_gates(console: Console, facts: Facts) -> None:

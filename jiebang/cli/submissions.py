@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 
 from jiebang.cli.login import client, read_state, write_state
 from jiebang.cli.showing import show_difference, show_report, show_submission, state_line
@@ -19,6 +18,7 @@ from jiebang.cli.terminal import (
     WrongUse,
     check_target,
     err,
+    escape,
     local_time,
     out,
     print_json,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -39,7 +39,15 @@ _PIPED_WIDTH = 200
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$")
 
+# A terminal takes these for orders: to clear itself, to change its title, to answer as if somebody had typed.
+_ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of words.")]
+
+
+def escape(words: str) -> str:
+    """Words of a stranger, a dataset's column names among them, as text that neither rich nor a terminal obeys."""
+    return markup.escape(_ORDERS.sub("�", words))
 
 
 class Exit(IntEnum):

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from jiebang.cli.login import read_state
-from jiebang.cli.terminal import AsJson, Exit, WrongUse, local_time, out, print_json, table, transfer
+from jiebang.cli.terminal import AsJson, Exit, WrongUse, escape, local_time, out, print_json, table, transfer
 from jiebang.packing import Package
 from jiebang.receipt import verify_receipt
 

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 from jiebang.measures.definition import POINTERS, Answers, Ask, Rows, Subject, pointer_query
 from jiebang.measures.missing import all_present, complete_records
-from jiebang.result import Evidence
+from jiebang.result import Evidence, Status
 
 if TYPE_CHECKING:
     from jiebang.dataset.tables import Column
+
+
+def unlike_the_demand(subject: Subject) -> Status | None:
+    """Failed for an answer to a challenge that has none of the demanded columns: its records are no records of it."""
+    return Status.FAILED if subject.closed and not subject.present else None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from jiebang.measures.definition import Measure, Plan, Subject, ratio
-from jiebang.measures.distinct import DistinctRecords
-from jiebang.result import MeasureResult
+from jiebang.measures.distinct import DistinctRecords, unlike_the_demand
+from jiebang.result import MeasureResult, Status
+
+
+def unmet(subject: Subject) -> Status | None:
+    """In a challenge it fails when none of the demanded columns is there."""
+    return unlike_the_demand(subject)
 
 
 def plan(subject: Subject) -> Plan:
@@ -25,4 +30,4 @@ def advice(result: MeasureResult) -> str:
     return f"Remove {result.den - result.num} of {result.den} records that repeat another one."
 
 
-MEASURE = Measure("DUP-1", "exact uniqueness", plan, advice)
+MEASURE = Measure("DUP-1", "exact uniqueness", plan, advice, unmet)

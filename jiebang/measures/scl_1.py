@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from jiebang.measures.definition import Measure, Plan, Subject, ratio
-from jiebang.measures.distinct import DistinctRecords
+from jiebang.measures.distinct import DistinctRecords, unlike_the_demand
 from jiebang.result import MeasureResult, Status
 
 
 def unmet(subject: Subject) -> Status | None:
-    """Not declared without the number of records that are needed."""
-    return Status.NOT_DECLARED if subject.declared.records is None else None
+    """Not declared without the number of records that are needed. In a challenge it fails as DUP-1 does."""
+    return Status.NOT_DECLARED if subject.declared.records is None else unlike_the_demand(subject)
 
 
 def plan(subject: Subject) -> Plan:

@@ -21,6 +21,7 @@ _KIND_AS = {"json": "jsonl"}
 """Kinds of file that a challenge allows under the name of another: an array of records is as good as their lines."""
 
 _NO_DATA = ("", "other")
+_MOST_FILES = 10**9
 
 
 class ScanCrashed(TransientError):
@@ -113,15 +114,21 @@ def _refused(*reasons: Reason) -> Verdict:
 
 def _answer(result: Mapping[str, Any], formats: Sequence[str]) -> Verdict:
     dataset = _mapping(result.get("dataset"))
+    # The list of files is cut where there are very many; the count of each kind is of all.
     files = [_mapping(file) for file in _list(dataset.get("files"))]
+    kinds = {
+        _text(kind): count
+        for kind, count in _mapping(dataset.get("kinds")).items()
+        if isinstance(count, int) and 0 < count <= _MOST_FILES
+    }
     digest = dataset.get("digest")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise ScanCrashed("the answer has no digest")
     reasons = [reason for gate in _list(result.get("gates")) for reason in _gate_reasons(_mapping(gate))]
     # What a gate refused is often not even listed, so that its kind would be a second and wrong reason.
-    reasons = reasons or _kinds_refused(files, formats)
+    reasons = reasons or _kinds_refused(kinds, files, formats)
     warnings = tuple(_text(warning) for warning in _list(result.get("warnings"))[:MOST_REASONS])
-    return Verdict(digest, len(files), tuple(reasons[:MOST_REASONS]), warnings)
+    return Verdict(digest, sum(kinds.values()), tuple(reasons[:MOST_REASONS]), warnings)
 
 
 def _gate_reasons(gate: Mapping[str, Any]) -> list[Reason]:
@@ -135,23 +142,27 @@ def _gate_reasons(gate: Mapping[str, Any]) -> list[Reason]:
     return [Reason(code="gate_failed" if gate.get("status") == "failed" else "not_scanned", sentence=sentence, gate=id)]
 
 
-def _kinds_refused(files: Sequence[Mapping[str, Any]], formats: Sequence[str]) -> list[Reason]:
+def _kinds_refused(
+    kinds: Mapping[str, int], files: Sequence[Mapping[str, Any]], formats: Sequence[str]
+) -> list[Reason]:
     """The data files whose kind the challenge does not allow; files that hold no data are no matter."""
     if not formats:
         return []
     allowed = ", ".join(formats)
     refused = []
-    for file in files:
-        kind = _text(file.get("kind"))
-        if kind not in _NO_DATA and _KIND_AS.get(kind, kind) not in formats and kind not in formats:
-            refused.append(
-                Reason(
-                    code="format_not_allowed",
-                    sentence=f"This challenge takes {allowed}, and the file is {kind}. Convert it.",
-                    gate="G3",
-                    path=_text(file.get("path")) or None,
-                )
+    for kind in kinds:
+        if kind in _NO_DATA or _KIND_AS.get(kind, kind) in formats or kind in formats:
+            continue
+        listed = [_text(file.get("path")) for file in files if file.get("kind") == kind]
+        refused += [
+            Reason(
+                code="format_not_allowed",
+                sentence=f"This challenge takes {allowed}, and the file is {kind}. Convert it.",
+                gate="G3",
+                path=path or None,
             )
+            for path in listed or [""]
+        ]
     return refused
 
 

@@ -97,7 +97,13 @@ def distinct_records(table: NaiveTable) -> int:
     return len({tuple(table.columns[name][row] for name in identity) for row in range(table.records)})
 
 
+def unlike_the_demand(table: NaiveTable) -> bool:
+    return table.closed and table.records > 0 and table.absent.issuperset(table.columns)
+
+
 def dup_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    if unlike_the_demand(table):
+        return FAILED
     return ratio(distinct_records(table), table.records)
 
 
@@ -107,6 +113,8 @@ def scl_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
         return NOT_DECLARED
     if table.records == 0:
         return NaiveResult("not_applicable", 0, 0)
+    if unlike_the_demand(table):
+        return FAILED
     return ratio(min(distinct_records(table), wanted), wanted)
 
 

@@ -25,6 +25,8 @@ OFFENCES = [
     ("services/board/commands.py", "import motor.motor_asyncio", "MongoDB driver"),
     ("services/board/commands.py", "from faststream.kafka import KafkaBroker", "Kafka"),
     ("services/ranking/projection.py", "import fastapi", "pure rules"),
+    ("jiebang/cli/board.py", "from rich.markup import escape", "disarms a terminal"),
+    ("jiebang/cli/board.py", "from rich import markup", "disarms a terminal"),
     ("services/board/commands.py", "client = httpx.AsyncClient()", "module level"),
     ("services/board/app.py", "x = 1\n" * 61, "composition root"),
     ("services/board/handlers.py", "async def on(event):\n" + "    x = 1\n" * 16, "at most 15 lines"),
@@ -36,6 +38,7 @@ RIGHT = [
     ("services/board/store.py", 'await c.update_one({"_id": key, "version": 3}, {"$set": {}})'),
     ("services/board/store.py", "import motor.motor_asyncio"),
     ("shared/clock.py", "now = datetime.now(UTC)"),
+    ("jiebang/cli/terminal.py", "from rich import markup"),
     ("services/board/app.py", "async def main():\n    client = httpx.AsyncClient()"),
     ("services/board/handlers.py", "async def on(event):\n" + "    x = 1\n" * 15),
 ]

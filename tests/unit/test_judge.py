@@ -137,7 +137,9 @@ def test_in_a_challenge_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> N
 def test_a_scan_runs_the_gates_alone(tmp_path: Path) -> None:
     scan = jiebang.scan(load_case("penguins").write(tmp_path))
     assert scan.passed
-    assert json.loads(scan.to_json())["dataset"]["files"][0]["path"] == "penguins.csv"
+    told = json.loads(scan.to_json())["dataset"]
+    assert told["files"][0]["path"] == "penguins.csv"
+    assert told["kinds"] == {"csv": 1}
 
 
 def test_a_report_stays_small_however_many_files_and_warnings_there_are(tmp_path: Path) -> None:

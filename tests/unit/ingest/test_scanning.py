@@ -18,7 +18,11 @@ ALL = ("csv", "jsonl", "parquet")
 def answer(**changes: Any) -> Outcome:
     """An answer of the engine about one good CSV."""
     result = {
-        "dataset": {"digest": DIGEST, "files": [{"path": "a.csv", "bytes": 3, "sha256": "a" * 64, "kind": "csv"}]},
+        "dataset": {
+            "digest": DIGEST,
+            "kinds": {"csv": 1},
+            "files": [{"path": "a.csv", "bytes": 3, "sha256": "a" * 64, "kind": "csv"}],
+        },
         "gates": [{"id": "G1", "status": "passed", "reasons": []}],
         "warnings": ["x"],
         "passed": True,
@@ -63,7 +67,15 @@ def test_a_challenge_takes_the_kinds_of_file_it_names(
     kinds: list[str], formats: tuple[str, ...], refused: list[str]
 ) -> None:
     files = [{"path": f"{number}", "kind": kind} for number, kind in enumerate(kinds)]
-    assert codes(verdict_of(answer(dataset={"digest": DIGEST, "files": files}), formats)) == refused
+    dataset = {"digest": DIGEST, "kinds": dict.fromkeys(kinds, 1), "files": files}
+    assert codes(verdict_of(answer(dataset=dataset), formats)) == refused
+
+
+def test_a_kind_that_is_not_taken_is_seen_beyond_the_files_that_are_listed() -> None:
+    dataset = {"digest": DIGEST, "kinds": {"csv": 20_000, "parquet": 1}, "files": [{"path": "a.csv", "kind": "csv"}]}
+    (reason,) = verdict_of(answer(dataset=dataset), ("csv",)).reasons
+    assert (reason.code, reason.path) == ("format_not_allowed", None)
+    assert verdict_of(answer(dataset=dataset), ALL).files == 20_001
 
 
 def test_what_the_engine_refuses_to_open_is_rejected_in_its_words() -> None:

@@ -122,3 +122,11 @@ def test_only_numbers_of_records_are_left_out_of_a_record() -> None:
 def test_scale_counts_distinct_records_up_to_the_need() -> None:
     assert measured("x\na\na\nb\n", "SCL-1", {"records": 5}).value == "0.400000"
     assert measured("x\na\na\nb\n", "SCL-1", {"records": 1}).value == "1.000000"
+
+
+def test_a_record_without_any_demanded_column_is_not_unique_in_a_challenge() -> None:
+    stranger = column("other", ["1"])
+    demand = {"types": {"x": "integer"}, "records": 1}
+    assert measured(stranger, "DUP-1", demand, closed=True).status is Status.FAILED
+    assert measured(stranger, "SCL-1", demand, closed=True).status is Status.FAILED
+    assert measured(stranger, "DUP-1").status is Status.MEASURED
