@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from jiebang.cli.terminal import (
     title_of,
 )
 from jiebang.client import Problem
+from jiebang.declaration import Declaration
 from jiebang.document import read_document
 from jiebang.errors import DeclarationError
 
@@ -127,6 +129,8 @@ def _check_against(file: Path, sample: Path, quiet: bool) -> None:
         facts = judge.score([sample], demand=demand, rubric=rubric, progress=progress).as_dict()
     if not quiet:
         show_report(out, facts)
+        for gap in _left_open(demand):
+            say(f"[yellow]![/] {escape(gap)}")
     failed = sorted({m["id"] for m in facts["measures"] if m["status"] == "failed"})
     if facts["total"] is None or failed:
         what = f"these measures fail on it: {', '.join(failed)}" if failed else "a gate refuses it"
@@ -135,6 +139,19 @@ def _check_against(file: Path, sample: Path, quiet: bool) -> None:
             f"{sample} does not fit what {file} demands: {what}.",
             "Mend the demand (names of columns and tables, mostly) or the sample. Nothing was published.",
         )
+
+
+def _left_open(demand: Declaration) -> Iterator[str]:
+    """What a demand does not ask for, though a team could gain by it: a sentence each."""
+    tables = demand.tables or {"": demand.default}
+    for name, declared in tables.items():
+        where = f" of {name}" if name else ""
+        if declared.records is None:
+            yield f"`records`{where} is not declared: one perfect record is as good as a thousand."
+        if not declared.key:
+            yield f"`key`{where} is not declared: a record that comes again with one cell changed is a new one."
+    if all(declared.label is None for declared in tables.values()):
+        yield "`label` is not declared: the balance of classes is not judged."
 
 
 @challenge_app.command("join")

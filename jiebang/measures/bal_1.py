@@ -60,8 +60,12 @@ def plan(subject: Subject) -> Plan:
     note = f"{strangers} of {labelled} labels are none of the declared classes" if strangers else None
     unseen = [name for name in classes if name not in dict(rows)] if len(rows) <= _NAMED else []
     evidence = [Evidence(column=column.name, note=f"no record of class {name[:40]}") for name in unseen[:_SHOWN]]
+    told = bool(classes) or _few(rows)
     evidence += [
-        Evidence(column=column.name, note=f"{n} record{'' if n == 1 else 's'} of class {name[:40]}")
+        Evidence(
+            column=column.name,
+            note=f"{n} record{'' if n == 1 else 's'} of {f'class {name[:40]}' if told else 'one class'}",
+        )
         for name, n in rows[: _SHOWN - len(evidence)]
     ]
     return MeasureResult(
@@ -80,10 +84,15 @@ def _counts(
     rows: list[tuple[str, int]], classes: tuple[str, ...], strangers: int, sizes: Mapping[int, int], k: int
 ) -> dict[str, int]:
     """The integers the value comes from: the records of each class, or of many classes how many have which size."""
-    if len(rows) > _COUNTED or len(classes) > _COUNTED or any(len(name) > _LONGEST for name, _ in rows):
+    if len(classes) > _COUNTED or not _few(rows):
         return {"classes": k, **{f"classes of {n}": sizes[n] for n in sorted(sizes)}}
     counts = {**dict.fromkeys(classes, 0), **dict(reversed(rows))}
     return {**counts, "(no declared class)": strangers} if strangers else counts
+
+
+def _few(rows: list[tuple[str, int]]) -> bool:
+    """Whether values look like classes: very many or long ones that nobody declared are rather personal data."""
+    return len(rows) <= _COUNTED and all(len(name) <= _LONGEST for name, _ in rows)
 
 
 def balance(sizes: Mapping[int, int], k: int) -> Decimal:

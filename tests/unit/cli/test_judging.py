@@ -165,7 +165,7 @@ def test_for_programs_a_bug_is_json_too(jiebang: Command, monkeypatch: pytest.Mo
 
 
 def test_a_terminal_without_unicode_ends_nothing(tmp_path: Path) -> None:
-    command = [Path(sys.executable).parent / "jiebang", "score", PENGUINS]
+    command: list[str | Path] = [Path(sys.executable).parent / "jiebang", "score", PENGUINS]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
     words = subprocess.run(command, env=environment, capture_output=True, timeout=60)
     assert words.returncode == 0, words.stderr

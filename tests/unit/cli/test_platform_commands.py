@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import palmerpenguins
 import pytest
@@ -173,6 +174,20 @@ def test_a_challenge_is_checked_against_a_sample_before_it_is_published(
     assert body["title"] == {"zh": "企鹅", "en": "Penguins"}
 
 
+def test_what_a_demand_leaves_open_is_told_to_its_sponsor(
+    logged_in: Command, platform: Platform, tmp_path: Path
+) -> None:
+    platform.answers["POST", "/v1/challenges"] = (201, {"id": "chl_9"}, {})
+    file = tmp_path / "challenge.yaml"
+    file.write_text(CHALLENGE)
+    said = logged_in("challenge", "publish", file, "--check", PENGUINS).err
+    assert "`records` is not declared" in said
+    assert "`key` is not declared" in said
+    assert "`label`" not in said
+    file.write_text(CHALLENGE.replace("label: species", "label: species\n  key: [species]\n  records: 100"))
+    assert "is not declared" not in logged_in("challenge", "publish", file, "--check", PENGUINS).err
+
+
 def test_a_challenge_that_its_sample_does_not_fit_is_not_published(
     logged_in: Command, platform: Platform, tmp_path: Path
 ) -> None:
@@ -209,7 +224,7 @@ def test_a_team_is_registered_for_its_challenges_and_its_key_shown_once(
     assert registration == {"team": "team_1"}
 
 
-BOARD = {
+BOARD: dict[str, Any] = {
     "challenge": "chl_1",
     "phase": "preliminary",
     "provisional": True,
@@ -246,7 +261,7 @@ def test_a_watched_board_is_drawn_again_when_it_changes(logged_in: Command, plat
     boards = [(200, BOARD, {"ETag": '"1"'}), (304, None, {}), (200, second, {"ETag": '"2"'})]
     platform.answers["GET", "/v1/leaderboards/chl_1"] = lambda body: boards.pop(0) if boards else (304, None, {})
     platform.answers["GET", "/v1/teams"] = (200, {"teams": [{"id": "team_1", "name": {"en": "Ours"}}]}, {})
-    command = [Path(sys.executable).parent / "jiebang", "board", "chl_1", "--watch"]
+    command: list[str | Path] = [Path(sys.executable).parent / "jiebang", "board", "chl_1", "--watch"]
     # A test run in the background has its interrupts ignored, and hands that down to what it starts.
     watching = subprocess.Popen(
         command,

@@ -27,6 +27,7 @@ def test_a_label_of_very_many_values_is_balanced_by_counts_of_counts() -> None:
     result = measured(column("y", [f"c{n}" for n in range(1500) for _ in range(1 + n % 2)]), "BAL-1", {"label": "y"})
     assert result.counts == {"classes": 1500, "classes of 1": 750, "classes of 2": 750}
     assert result.status is Status.MEASURED
+    assert {pointer.note for pointer in result.evidence} == {"1 record of one class"}  # they may be people
 
 
 def test_few_classes_are_named_with_their_records() -> None:
