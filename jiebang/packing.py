@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jiebang.errors import DatasetRefused
+from jiebang.folders import entries_below
 
 _BLOCK = 512
 _RECORD = 20 * _BLOCK
@@ -117,23 +118,16 @@ def _tar(folder: Path) -> list[_Stretch]:
 
 def _files(folder: Path) -> list[Path]:
     files = []
-    for place, _, names in os.walk(folder, onerror=_refuse_unreadable):
-        for name in names:
-            path = Path(place, name)
-            if path.is_symlink() or not path.is_file():
-                raise DatasetRefused(
-                    "not_a_plain_file",
-                    f"{path} is a link or a device, which no submission may hold.",
-                    "Replace it with the file itself, or take it out of the folder.",
-                    path=str(path),
-                )
-            files.append(path)
+    for entry in entries_below(folder):
+        path = Path(entry.path)
+        if not entry.is_file(follow_symlinks=False):
+            raise DatasetRefused(
+                "not_a_plain_file",
+                f"{path} is a link or a device, which no submission may hold.",
+                "Replace it with the file itself, or take it out of the folder.",
+                path=str(path),
+            )
+        files.append(path)
     if not files:
         raise DatasetRefused("empty_folder", f"There is no file in {folder}.", "Name the folder that holds the data.")
     return sorted(files, key=lambda path: os.fsencode(path.relative_to(folder)))
-
-
-def _refuse_unreadable(error: OSError) -> None:
-    raise DatasetRefused(
-        "unreadable", f"{error.filename} cannot be read: {error.strerror}.", "Make it readable for yourself."
-    ) from error

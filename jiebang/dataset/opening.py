@@ -20,6 +20,7 @@ import pyarrow as pa
 import rfc8785
 
 from jiebang.errors import DatasetRefused
+from jiebang.folders import entries_below
 from jiebang.gates.content import Container, FileKind, container_of, parquet_size, sniff
 from jiebang.gates.limits import MAX_REASONS, Budget, GateFails, Limits, MemberBudget
 from jiebang.gates.paths import UniquePaths, decode_name, is_junk, safe_path, shown, without_top_folder
@@ -136,13 +137,9 @@ def _handed_in(paths: Sequence[Path]) -> Iterator[_Found]:
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[_Found]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
-            name = prefix + _name(entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), f"{name}/")
-            else:
-                yield _Found(name, Path(entry.path))
+    for entry in entries_below(folder):
+        path = Path(entry.path)
+        yield _Found(prefix + "/".join(_name(part) for part in path.relative_to(folder).parts), path)
 
 
 def _name(name: str) -> str:
