@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -35,6 +36,11 @@ async def test_the_demo_prints_three_leaderboards_and_the_refusals_and_leaves_re
     reports = list((tmp_path / "out" / "reports").glob("*.html"))
     assert len(reports) == 13
     assert all("<html" in report.read_text() for report in reports)
+    page = (tmp_path / "out" / "index.html").read_text()
+    linked = set(re.findall(r'href="([^"#]+)"', page))
+    assert {f"reports/{report.name}" for report in reports} <= linked
+    assert all((tmp_path / "out" / place).is_file() for place in linked)
+    assert "ratio_too_high" in page
     receipts = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "out" / "receipts").glob("*.json")}
     keys = receipts.pop("keys")
     assert len(receipts) == 16

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.local.demo.overview import overview
 from deploy.local.demo.play import Competition, PlayFailed
 from deploy.local.demo.receiver import Receiver
 from deploy.local.demo.screen import Screen, show_end
@@ -47,7 +48,7 @@ def demo(
         console.print("\nstopped; nothing is left running")
         raise typer.Exit(130) from None
     shutil.rmtree(state)
-    console.print(f"Reports and receipts: {output.absolute()}/reports, {output.absolute()}/receipts", highlight=False)
+    console.print(f"Reports and receipts: open {output.absolute()}/index.html", highlight=False, soft_wrap=True)
     console.print(f"Done in {time.monotonic() - begun:.0f} s; nothing is left running.")
 
 
@@ -60,6 +61,7 @@ async def _play(console: Console, state: Path, output: Path) -> None:
             with Screen(console, competition, receiver) as screen:
                 await _in_thread(competition, screen)
             show_end(console, competition, receiver)
+            (output / "index.html").write_text(overview(competition), encoding="utf-8")
     finally:
         console.print("stopping the platform", style="dim")
         await platform.stop()

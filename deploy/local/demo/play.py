@@ -136,7 +136,7 @@ class Competition:
     def _submit(self, attempt: Attempt) -> None:
         entry = attempt.entry
         attempt.state = "preparing"
-        folder = self._folder / "data" / _slug(entry)
+        folder = self._folder / "data" / slug(entry)
         folder.mkdir(parents=True)
         package = Package(entry.write(folder))
         client = self._teams[entry.team]
@@ -191,7 +191,7 @@ class Competition:
             (self._folder / kind).mkdir()
         keys = Client(self._url).get("/v1/keys")
         for attempt in self.attempts:
-            name = _slug(attempt.entry)
+            name = slug(attempt.entry)
             facts = verify_receipt(attempt.receipt, keys)
             if facts["submission"] != attempt.submission:
                 raise PlayFailed(f"the receipt of {name} is of another submission: {facts['submission']}")
@@ -208,9 +208,9 @@ class Competition:
         for attempt in self.attempts:
             wanted = "rejected" if attempt.entry.refused else "ranked"
             if attempt.state != wanted:
-                raise PlayFailed(f"{_slug(attempt.entry)} ended {attempt.state}, not {wanted}: {attempt.document}")
+                raise PlayFailed(f"{slug(attempt.entry)} ended {attempt.state}, not {wanted}: {attempt.document}")
             if attempt.entry.refused and not attempt.document.get("reasons"):
-                raise PlayFailed(f"{_slug(attempt.entry)} was refused without a reason")
+                raise PlayFailed(f"{slug(attempt.entry)} was refused without a reason")
         for name, board in self.boards.items():
             wanted_teams = {entry.team for entry in ENTRIES if entry.challenge == name and not entry.refused}
             ranks = [row["rank"] for row in board["entries"]]
@@ -242,7 +242,8 @@ def _together(tasks: Iterable[Callable[[], None]]) -> None:
         raise failures[0]
 
 
-def _slug(entry: Entry) -> str:
+def slug(entry: Entry) -> str:
+    """The name that an entry's files have."""
     team = entry.team.en.lower().replace(" ", "-")
     return f"{entry.challenge}-{team}" + ("-again" if entry.again else "")
 
