@@ -11,9 +11,9 @@ from jiebang.declaration import TRIMMED
 
 DELIMITERS = (b",", b"\t", b";", b"|")
 
-_LINE_END = re.compile(rb"[\r\n]")
 _OUTSIDE = re.compile(rb'[",\t;|\r\n]')
-_BLANKS = TRIMMED.encode("utf-8")
+# The characters of TRIMMED. Possessive: millions of blank lines are gone over once, and no place in them is kept.
+_BLANK_START = re.compile("(?:[ \t\r\n]++|\u00a0|\u3000)*+".encode())
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,20 @@ def column_names(raw: Iterable[str]) -> tuple[str, ...]:
 
 def find_header(text: bytes, *, final: bool) -> Header | None:
     """The header of a CSV text, or None when more of the text is needed (or, with `final`, when there is none)."""
-    blank_lines: list[tuple[int, int]] = []
-    at = 0
-    while True:
-        end = _LINE_END.search(text, at)
-        line_end = end.start() if end else len(text)
-        if not is_blank(text[at:line_end]):
-            break
-        if end is None:
-            return None
-        blank_lines.append((at, line_end))
-        at = end.end()
+    blank = _BLANK_START.match(text)
+    assert blank is not None  # the pattern also matches nothing
+    if blank.end() == len(text):
+        return None
+    at = _line_start(text, blank.end())
     counts = _count_delimiters(text, at, final=final)
     if counts is None:
         return None
     delimiter = max(DELIMITERS, key=lambda candidate: counts[candidate])
     if not counts[delimiter]:
         delimiter = b""
-    for start, line_end in blank_lines:
-        if delimiter and delimiter in text[start:line_end]:  # only now a line of tabs turns out to be a record
-            at = start
-            break
+    tab = text.find(b"\t", 0, at)
+    if delimiter == b"\t" and tab >= 0:  # only now a line of tabs turns out to be a record
+        at = _line_start(text, tab)
     record = _record(text, at, delimiter, final=final)
     if record is None:
         return None
@@ -79,6 +72,11 @@ def find_header(text: bytes, *, final: bool) -> Header | None:
     # A header is read as well as it can be: names with a wrong byte are still names.
     names = column_names(field.decode("utf-8", "replace").strip(TRIMMED) for field in fields)
     return Header(delimiter, names, end_of_record)
+
+
+def _line_start(text: bytes, at: int) -> int:
+    """Where the line begins that holds the byte at `at`."""
+    return max(text.rfind(b"\n", 0, at), text.rfind(b"\r", 0, at)) + 1
 
 
 def _count_delimiters(text: bytes, at: int, *, final: bool) -> dict[bytes, int] | None:

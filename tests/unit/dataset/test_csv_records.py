@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from jiebang.dataset import csv_records, encoding
+from jiebang.dataset.dialect import Header, find_header
 from tests.naive.records import TRIMMED, decode, read_csv
 from tests.unit.dataset.reading import Read, read, source_of
 
@@ -154,3 +156,16 @@ def test_utf_16_is_read_by_its_mark_and_half_a_character_fails_its_record(codec:
     found = read(content, folder)
     assert found.records == {1: ("1", "数据"), 3: ("3", "x")}
     assert found.failures == {2: "it holds an undecodable byte"}
+
+
+def test_millions_of_blank_lines_before_a_header_take_no_room() -> None:
+    text = b" \n\t\n\xe3\x80\x80\r\n" + b"\n" * 4_000_000 + b"\xc2\xa0\n"
+    tracemalloc.start()
+    try:
+        header = find_header(text + b"a;b\n", final=False)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert header == Header(b";", ("a", "b"), len(text) + 3)
+    assert most < 3 * len(text)
+    assert find_header(text + b"a\tb\n", final=False) == Header(b"\t", ("", "#2"), 3)
