@@ -42,11 +42,11 @@ class _Text:
     def more(self) -> bool:
         """Read on; false when nothing is left."""
         block = next(self._blocks, None)
-        if block is None:
-            return False
-        self.text = self.text[self.at :] + self._decoder.decode(block)
+        # At the end an incomplete character comes out of the decoder, as wrong as any other byte.
+        read = self._decoder.decode(block or b"", final=block is None)
+        self.text = self.text[self.at :] + read
         self.at = 0
-        return True
+        return block is not None or bool(read)
 
     def peek(self) -> str:
         """The next character that is not blank, which is then at `at`; empty at the end."""

@@ -52,6 +52,7 @@ def fmt_1(report: Report) -> tuple[Status, int | None, int | None]:
         ("surrogate.jsonl", b'{"a":"\\ud800"}\n{"a":"\\ud83d\\ude00"}\n', 1, 2),
         ("deep.jsonl", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b'}\n{"a":1}\n', 1, 2),
         ("broken.json", b'[{"a":1},{"a":2},{"a"', 2, 3),
+        ("cut.json", b'[{"a":1},{"a":2}]\xe6', 2, 3),
         ("emoji \U0001f600.csv", b"a,b\n1,2\n", 1, 1),
     ],
 )
