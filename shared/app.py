@@ -27,12 +27,14 @@ import uvicorn
 import uvloop
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 
 from shared import dead_letters, logs, metrics, problems, sweeper, tracing
 from shared.auth import Authenticator, Credentials
 from shared.clock import Clock, SystemClock
 from shared.consumption import Handler
 from shared.contracts.asyncapi import asyncapi
+from shared.contracts.registry import topics
 from shared.failures import DependencyDown, FailurePolicy, Retries
 from shared.health import Health
 from shared.http import BoundedJson, Observed
@@ -86,6 +88,8 @@ class Service:
         self.health.ready_if("start", self._unready)
         self.health.alive_if("progress", lambda: self._probe)
         self.health.alive_if("producer", lambda: self.producer.broken)
+        for counter in (metrics.OUTBOX_PUBLISHED, metrics.OUTBOX_FAILURES):
+            metrics.begin_at_zero(counter, *([row.name] for row in topics() if row.owner == name))
 
     # --- composing
 
@@ -153,6 +157,7 @@ class Service:
             app.include_router(dead_letters.router(self.name, self.office))
         document = asyncapi(self.name)
         app.add_api_route("/asyncapi.json", lambda: document, include_in_schema=False)
+        metrics.begin_at_zero(metrics.PLATFORM_FAULTS, *([route] for route in sorted({*map(_path, app.routes)})))
         self.application = app
         return app
 
@@ -323,6 +328,10 @@ class Service:
             self._probe, self._probed_since = None, now
         elif now - self._probed_since > _UNPOLLED:
             self._probe = stalled
+
+
+def _path(route: BaseRoute) -> str:
+    return str(getattr(route, "path", "unmatched"))
 
 
 class _Server(uvicorn.Server):

@@ -67,9 +67,13 @@ class Consumption:
         self._begun: float | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._measured: set[int] = set()
         self._last_record_at = 0.0
         self._last_end = time.monotonic()
         metrics.STREAM_HALTED.labels(name).set(0)
+        metrics.CONSUMER_TIME_LAG.labels(name).set(0)
+        for counter in (metrics.EVENTS_HANDLED, metrics.EVENTS_UNKNOWN, metrics.REBALANCES, metrics.COMMIT_FAILURES):
+            metrics.begin_at_zero(counter, [name])
 
     def attach(self, subscriber: Subscriber) -> None:
         """Name FastStream's subscriber that reads for this consumption."""
@@ -81,8 +85,9 @@ class Consumption:
 
     # --- the handling of one record, told by the failure policy
 
-    def begin(self) -> None:
-        """A handler is at work."""
+    def begin(self, record: Record) -> None:
+        """A handler is at work on a record."""
+        self._last_record_at = record.timestamp / 1000
         self._begun = time.monotonic()
         self._idle.clear()
 
@@ -97,7 +102,6 @@ class Consumption:
     def succeeded(self, record: Record) -> None:
         """A record's effect is done."""
         metrics.EVENTS_HANDLED.labels(self.name).inc()
-        self._last_record_at = record.timestamp / 1000
         self._over(record, dead=False)
 
     def buried(self, record: Record) -> None:
@@ -260,11 +264,17 @@ class Consumption:
         if consumer is None:
             return
         behind = 0
+        assigned = {partition.partition for partition in consumer.assignment()}
+        for gone in self._measured - assigned:
+            # It is another process's to tell now; what this one last knew of it would be taken for true for ever.
+            metrics.CONSUMER_LAG.remove(self.name, str(gone))
+        self._measured &= assigned
         for partition in consumer.assignment():
             highwater = consumer.highwater(partition)
             if highwater is not None:
                 lag = max(0, highwater - await consumer.position(partition))
                 behind += lag
+                self._measured.add(partition.partition)
                 metrics.CONSUMER_LAG.labels(self.name, str(partition.partition)).set(lag)
         age = time.time() - self._last_record_at if behind and self._last_record_at else 0
         metrics.CONSUMER_TIME_LAG.labels(self.name).set(max(0, age))

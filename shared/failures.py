@@ -54,6 +54,10 @@ class DependencyDown(Exception):
         self.dependency = dependency
 
 
+RETRY_KINDS = ("dependency", "projection", "transient", "dead_letter")
+"""Why a record is put back to be handled again; `dead_letter`: its dead letter could not be published."""
+
+
 class Reason(StrEnum):
     """Why a record is a dead letter."""
 
@@ -135,6 +139,10 @@ class FailurePolicy:
     def watch(self, consumption: Consumption) -> None:
         """Take charge of a stream."""
         self._consumptions[consumption.topic] = consumption
+        name = consumption.name
+        metrics.begin_at_zero(metrics.DEAD_LETTERS, *((name, reason.value) for reason in Reason))
+        metrics.begin_at_zero(metrics.DEAD_LETTER_FAILURES, [name])
+        metrics.begin_at_zero(metrics.RETRIES, *((name, kind) for kind in RETRY_KINDS))
 
     def consumption(self, topic: str) -> Consumption:
         """The consumption of a topic (by its full name)."""
@@ -160,7 +168,7 @@ class Handling(BaseMiddleware):
 
     async def on_receive(self) -> None:
         """Note that a handler is at work, for the watchdog."""
-        self._consumption.begin()
+        self._consumption.begin(self.record)
 
     async def consume_scope(self, call_next: Any, msg: KafkaMessage) -> Any:  # type: ignore[override]
         """Hand a known event to the handler, inside its trace and with its ids bound to the log."""

@@ -47,8 +47,9 @@ class Health:
         async def readyz(_request: Request) -> Response:
             return _answer(self.not_alive() | self.not_ready())
 
-        async def exposition(_request: Request) -> Response:
-            return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        async def exposition(request: Request) -> Response:
+            body, kind = metrics.exposition(request.headers.get("accept", ""))
+            return Response(body, headers={"Content-Type": kind})
 
         return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", exposition)])
 

@@ -21,6 +21,9 @@ log = get_logger(__name__)
 PATIENCE = timedelta(seconds=1)
 """How long a job waits for an event that has not been read yet."""
 
+RESULTS = ("done", "failed", "attempt_failed", "put_back", "lease_lost", "expired")
+"""How an attempt at a job can end."""
+
 Work = Callable[[Lease], Awaitable[None]]
 """Does one attempt. Its effects are keyed by the job, so that doing it twice does it once; what it raises decides."""
 
@@ -41,6 +44,12 @@ class JobLoop:
     longest_behind: timedelta = Retries().longest_behind
     shortest_pause: float = 0.02
     longest_pause: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Export what happens at this queue before anything has happened."""
+        name = self.jobs.queue_name
+        metrics.begin_at_zero(metrics.JOBS_ENDED, *((name, result) for result in RESULTS))
+        metrics.begin_at_zero(metrics.LEASES_LOST, [name])
 
     async def run(self) -> None:
         """Work until cancelled. A job under way is then given back uncounted."""

@@ -361,6 +361,10 @@ class Jobs:
         metrics.JOB_OLDEST_AGE.labels(self.queue_name).set(counts.oldest_queued_seconds)
         return counts
 
+    async def measure(self) -> None:
+        """Export how long the queue is and how long its oldest job has waited."""
+        await self.counts()
+
     async def list(self, state: JobState | None = None, *, limit: int = 100, after: str = "") -> list[Job]:
         """Jobs by id, for operators."""
         query: Document = {"_id": {"$gt": after}} if after else {}

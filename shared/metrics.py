@@ -1,12 +1,16 @@
-"""Every metric of the platform: name, help text and labels. No label grows with the number of teams or submissions."""
+"""Every metric of the platform: name, help text and labels. No label grows with the number of teams or submissions.
+
+`docs/metrics.md` is made of this file: `python -m shared.metrics_page` writes it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest, openmetrics
+from prometheus_client.metrics import MetricWrapperBase
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
@@ -19,7 +23,7 @@ STAGE = Histogram("stage_seconds", "Time in a stage, split into waiting and work
 OLDEST_AGE = Gauge("oldest_age_seconds", "Age of the oldest submission in a waiting state.", ["state"])
 CONSERVATION_DELTA = Gauge(
     "pipeline_conservation_delta",
-    "Accepted minus ranked, rejected, failed, cancelled, dead-lettered and in flight: 0 unless something was lost.",
+    "Attempts used minus submissions that ended or wait under a deadline: 0 unless something was lost.",
 )
 
 # Events in.
@@ -57,9 +61,17 @@ SWEEPS_FAILED = Counter("sweep_failures_total", "Runs of a periodic task that fa
 # The edge.
 REQUESTS = Counter("http_requests_total", "HTTP requests, by route, method and status.", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram("http_request_seconds", "Time to answer a request.", ["route", "method"], buckets=_SECONDS)
+REFUSALS = Counter("refusals_total", "Requests answered with a problem document, by its code.", ["code"])
 PLATFORM_FAULTS = Counter("platform_faults_total", "Requests answered 503 after an unexpected error.", ["route"])
 DELIVERIES = Counter("deliveries_total", "Webhook attempts, by result.", ["result"])
+DELIVERY_SECONDS = Histogram(
+    "delivery_seconds",
+    "From an event being stored for a healthy endpoint to its being taken there.",
+    buckets=_SECONDS,
+)
 DELIVERIES_PENDING = Gauge("deliveries_pending", "Webhook deliveries that wait for an attempt.")
+DELIVERIES_OVERDUE = Gauge("deliveries_overdue", "Webhook deliveries whose attempt has been due for a minute or more.")
+SUBSCRIPTIONS_FAILING = Gauge("subscriptions_failing", "Subscriptions whose endpoint has not taken anything of late.")
 SUBSCRIPTIONS_DISABLED = Gauge("subscriptions_disabled", "Subscriptions that are switched off.")
 EVENT_LOOP_LAG = Histogram(
     "event_loop_lag_seconds", "How late the event loop wakes a sleeper.", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
@@ -73,6 +85,30 @@ def timer() -> Iterator[Callable[[], float]]:
     yield lambda: time.perf_counter() - begun
 
 
-def exposition() -> bytes:
-    """All metrics in the text format of Prometheus."""
-    return generate_latest(REGISTRY)
+def begin_at_zero(counter: Counter, *values: Iterable[str]) -> None:
+    """Export a counter from the start, once for each tuple of label values.
+
+    Prometheus sees no increase in a series that first appears at 1, so that the first failure would go unnoticed.
+    """
+    for labels in values:
+        counter.labels(*labels)
+
+
+def all_metrics() -> dict[str, MetricWrapperBase]:
+    """Every metric of this file, by the name that it is exported under, in the order of the file."""
+    found = [value for value in globals().values() if isinstance(value, MetricWrapperBase)]
+    return {exported_name(metric): metric for metric in found}
+
+
+def exported_name(metric: MetricWrapperBase) -> str:
+    """The name of a metric in the exposition and in queries; a histogram's series add a suffix to it."""
+    name: str = metric._name
+    return f"{name}_total" if isinstance(metric, Counter) else name
+
+
+def exposition(accept: str = "") -> tuple[bytes, str]:
+    """All metrics and their media type: OpenMetrics, which can carry exemplars, for who accepts it, else plain text."""
+    if "application/openmetrics-text" in accept:
+        body: bytes = openmetrics.exposition.generate_latest(REGISTRY)  # type: ignore[no-untyped-call]
+        return body, openmetrics.exposition.CONTENT_TYPE_LATEST
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

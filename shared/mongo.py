@@ -187,6 +187,8 @@ class Aggregates(Generic[State]):
         self._clock = clock
         self._ids = ids
         relay.watch(self)
+        for counter in (metrics.DUPLICATES, metrics.WRITE_CONFLICTS):
+            metrics.begin_at_zero(counter, [self.name])
 
     @property
     def name(self) -> str:

@@ -125,6 +125,8 @@ class Relay:
     def watch(self, outboxes: Outboxes) -> None:
         """Publish the events of a collection from now on."""
         self._outboxes[outboxes.name] = outboxes
+        metrics.OUTBOX_PENDING.labels(outboxes.name).set(0)
+        metrics.OUTBOX_AGE.labels(outboxes.name).set(0)
 
     def flush(self, collection: str, document_id: str, entries: Iterable[OutboxEntry]) -> bool:
         """Begin to publish a document's outbox, as it was just saved, and return at once; False if there is no need.

@@ -79,7 +79,8 @@ class Problem(Exception):
         }
 
     def response(self) -> JSONResponse:
-        """The HTTP answer."""
+        """The HTTP answer, counted by its code."""
+        metrics.REFUSALS.labels(self.code).inc()
         return JSONResponse(self.document(), self.status, self.headers, media_type=MEDIA_TYPE)
 
 
@@ -150,6 +151,7 @@ def install(app: FastAPI) -> None:
             retry_after=timedelta(minutes=1),
         ).response()
 
+    metrics.begin_at_zero(metrics.REFUSALS, ["platform_fault"], ["storage_full"])
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(StorageFull, full)
     app.add_exception_handler(RequestValidationError, invalid)

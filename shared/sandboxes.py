@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jiebang.sandbox import ForkServer, Job, Outcome, OutcomeStatus
-from shared import metrics
+from shared import metrics, tracing
 from shared.failures import PermanentError
 from shared.logs import get_logger
 from shared.objects import Objects
@@ -49,6 +49,7 @@ class Sandboxes:
         self._bounds = bounds
         self._servers = [ForkServer() for _ in range(at_once)]
         self._free: asyncio.Queue[ForkServer] = asyncio.Queue()
+        metrics.begin_at_zero(metrics.SANDBOX_KILLS, *([status.value] for status in _KILLED))
 
     async def open(self) -> None:
         """Start the fork servers, and remove what workers that died have left in the scratch folder."""
@@ -84,8 +85,9 @@ class Sandboxes:
             output = folder / "out"
             output.mkdir()
             job = Job(kind, dataset, output, dict(arguments))
-            running = asyncio.get_running_loop().run_in_executor(None, self._run, server, job, read, cancelled)
-            return await asyncio.shield(running)
+            with tracing.span(f"sandbox {kind}"):
+                running = asyncio.get_running_loop().run_in_executor(None, self._run, server, job, read, cancelled)
+                return await asyncio.shield(running)
         finally:
             cancelled.set()
             if running is not None and not running.done():

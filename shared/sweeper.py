@@ -33,6 +33,7 @@ async def run(sweep: Sweep) -> None:
     A failure is logged and counted, and the task is run again at its time.
     """
     period = sweep.every.total_seconds()
+    metrics.begin_at_zero(metrics.SWEEPS_FAILED, [sweep.name])
     while True:
         await asyncio.sleep(period * random.uniform(0.8, 1.2))
         try:

@@ -42,6 +42,12 @@ def current_traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def current_trace() -> dict[str, str]:
+    """What leads from a measured value to its trace, as an exemplar's labels; empty outside a trace."""
+    traceparent = current_traceparent()
+    return {"trace_id": traceparent.split("-")[1]} if traceparent else {}
+
+
 @contextmanager
 def span(name: str, *, traceparent: str | None = None, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[trace.Span]:
     """A span around what the block does; continues the trace of `traceparent` if it is a valid one."""

@@ -17,6 +17,7 @@ from services.ingest.store import Missing
 from services.ingest.submission import TransitionRefused
 from services.ingest.tus import CHECKSUM_MISMATCH
 from services.ingest.upload import BeyondLength, OffsetConflict, Upload, UploadClosed, UploadState
+from shared import metrics
 from shared.contracts.envelope import rfc3339
 from shared.http import idempotency_conflict
 from shared.problems import Problem, not_found
@@ -240,5 +241,6 @@ def install(app: FastAPI) -> None:
     async def refuse(_request: Request, error: Exception) -> Response:
         return problem_of(error).response()
 
+    metrics.begin_at_zero(metrics.REFUSALS, ["too_many_uploads"], ["too_many_bytes"])
     for kind in REFUSALS:
         app.add_exception_handler(kind, refuse)

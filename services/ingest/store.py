@@ -178,6 +178,10 @@ class Submissions(Protocol):
         """How long ago the oldest submission in a waiting state was received; None when there is none."""
         ...
 
+    async def accounted(self, forgotten: timedelta) -> int:
+        """How many submissions ended or wait under a deadline; one that nobody drove for so long after it is not."""
+        ...
+
     async def uses(self, upload: str) -> bool:
         """Whether any submission was made of an upload."""
         ...
@@ -185,6 +189,14 @@ class Submissions(Protocol):
     async def submitted(self, uploads: Iterable[str]) -> set[str]:
         """Which of some uploads a submission was made of."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How many attempts have a submission, whether consumed or given back, and how many are only held for one."""
+
+    used: int
+    held: int
 
 
 class Ledgers(Protocol):
@@ -200,6 +212,10 @@ class Ledgers(Protocol):
 
     async def orphans(self, age: timedelta, limit: int) -> Mapping[tuple[str, str], dict[str, Entry]]:
         """Attempts held for longer than that, by team and challenge."""
+        ...
+
+    async def attempts(self) -> Attempts:
+        """How many attempts there are in all ledgers."""
         ...
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from services.ingest.challenge import Challenge
 from services.ingest.pace import Pace
-from services.ingest.quota import Entry, Ledger
-from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, Unsubmitted, visible
+from services.ingest.quota import Entry, EntryState, Ledger
+from services.ingest.store import Attempts, KeyTaken, Missing, Preflight, SubmissionChange, Unsubmitted, visible
 from services.ingest.submission import Stage, Submission, SubmissionState
 from services.ingest.upload import Part, Upload, UploadState
 from shared.auth import Principal
@@ -186,6 +186,14 @@ class MemorySubmissions:
         received = [found.received_at for found in self.submissions.values() if found.state is state]
         return self.clock.now() - min(received) if received else None
 
+    async def accounted(self, forgotten: timedelta) -> int:
+        """See `store.Submissions`."""
+        late = self.clock.now() - forgotten
+        return sum(
+            found.ended or (found.deadline_at is not None and found.deadline_at > late)
+            for found in self.submissions.values()
+        )
+
     async def uses(self, upload: str) -> bool:
         """See `store.Submissions`."""
         return any(submission.upload == upload for submission in self.submissions.values())
@@ -217,6 +225,13 @@ class MemoryLedgers:
         before = self.clock.now() - age
         held = {place: ledger.orphans(before) for place, ledger in self.ledgers.items()}
         return dict([(place, orphans) for place, orphans in held.items() if orphans][:limit])
+
+    async def attempts(self) -> Attempts:
+        """See `store.Ledgers`."""
+        entries = [entry for ledger in self.ledgers.values() for entry in ledger.entries.values()]
+        held = sum(entry.state is EntryState.RESERVED for entry in entries)
+        folded = sum(sum(ledger.folded.values()) for ledger in self.ledgers.values())
+        return Attempts(used=folded + len(entries) - held, held=held)
 
 
 @dataclass(slots=True)

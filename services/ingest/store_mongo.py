@@ -12,9 +12,9 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument
 
 from services.ingest.challenge import Challenge
 from services.ingest.pace import SAMPLE, STAGE_ENDS, Pace
-from services.ingest.quota import Entry, Ledger
-from services.ingest.store import KeyTaken, Missing, Preflight, SubmissionChange, Unsubmitted, visible
-from services.ingest.submission import Stage, Submission, SubmissionState
+from services.ingest.quota import Entry, EntryState, Ledger
+from services.ingest.store import Attempts, KeyTaken, Missing, Preflight, SubmissionChange, Unsubmitted, visible
+from services.ingest.submission import WAITING, Stage, Submission, SubmissionState
 from services.ingest.upload import UNENDED, Part, Upload, UploadState
 from shared.auth import Principal
 from shared.contracts.envelope import Event, Fact
@@ -301,6 +301,16 @@ class MongoSubmissions:
         )
         return await self._moments.now() - found[0].received_at if found else None
 
+    async def accounted(self, forgotten: timedelta) -> int:
+        """See `store.Submissions`."""
+        late = await self._moments.now() - forgotten
+        waiting = {"state.state": {"$in": [state.value for state in WAITING]}}
+        lost = waiting | {"$nor": [{"state.deadline_at": {"$gt": late}}]}
+        with translated():
+            # Those that wait are few. All are counted first: what is added meanwhile is no loss then.
+            everything = await self._collection.count_documents({}, hint="_id_")
+            return everything - int(await self._collection.count_documents(lost))
+
     async def uses(self, upload: str) -> bool:
         """See `store.Submissions`."""
         with translated():
@@ -345,6 +355,30 @@ class MongoLedgers:
             {"state.held_since": {"$lt": before}}, sort=[("state.held_since", ASCENDING)], limit=limit
         )
         return {(ledger.team, ledger.challenge): ledger.orphans(before) for ledger in ledgers}
+
+    async def attempts(self) -> Attempts:
+        """See `store.Ledgers`."""
+        is_held = {"$eq": ["$$this.v.state", EntryState.RESERVED.value]}
+        counted: list[Document] = [
+            {
+                "$project": {
+                    "entries": {"$objectToArray": "$state.entries"},
+                    "folded": {"$sum": {"$map": {"input": {"$objectToArray": "$state.folded"}, "in": "$$this.v"}}},
+                }
+            },
+            {
+                "$group": {
+                    "_id": None,
+                    "entries": {"$sum": {"$size": "$entries"}},
+                    "held": {"$sum": {"$size": {"$filter": {"input": "$entries", "cond": is_held}}}},
+                    "folded": {"$sum": "$folded"},
+                }
+            },
+        ]
+        with translated():
+            async for row in self._ledgers.collection.aggregate(counted):
+                return Attempts(used=row["folded"] + row["entries"] - row["held"], held=row["held"])
+        return Attempts(0, 0)
 
 
 def _ledger_id(team: str, challenge: str) -> str:

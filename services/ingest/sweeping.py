@@ -28,6 +28,11 @@ SHOULD_BE_QUEUED_AFTER = timedelta(seconds=10)
 """Whoever stores a submission queues its scan right away; after this long it has died in between."""
 
 
+CONSERVATION_EVERY = timedelta(seconds=30)
+FORGOTTEN_AFTER = timedelta(minutes=5)
+"""Every replica drives what is past its deadline within seconds; what nobody drove for this long is lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sweeping:
     """The periodic tasks of ingest."""
@@ -47,6 +52,7 @@ class Sweeping:
             Sweep("owed_refunds", often, self.pay_refunds),
             Sweep("held_attempts", often, self.settle_reservations),
             Sweep("queue_length", often, self.measure),
+            Sweep("conservation", CONSERVATION_EVERY, self.measure_conservation),
             Sweep("expired_uploads", seldom, self.expire_uploads),
             Sweep("ended_uploads", seldom, self.collect_ended),
             Sweep("orphan_pieces", seldom, self.collect_orphans),
@@ -115,6 +121,22 @@ class Sweeping:
         for state in WAITING:
             age = await self.intake.submissions.oldest(state)
             metrics.OLDEST_AGE.labels(state.value).set(age.total_seconds() if age is not None else 0)
+
+    async def measure_conservation(self) -> None:
+        """Export whether the ledgers and the submissions, two records of what was accepted, say the same.
+
+        Other requests go on meanwhile. An attempt is held before its submission is stored and consumed after, so the
+        attempts used before the submissions are counted are not more than them, and those used or held afterwards not
+        fewer; a difference that this leaves is certain.
+        """
+        before = await self.intake.ledgers.attempts()
+        accounted = await self.intake.submissions.accounted(FORGOTTEN_AFTER)
+        after = await self.intake.ledgers.attempts()
+        missing = max(0, before.used - accounted)
+        surplus = max(0, accounted - after.used - after.held)
+        metrics.CONSERVATION_DELTA.set(missing - surplus)
+        if missing or surplus:
+            log.error("not_conserved", missing=missing, surplus=surplus)
 
     async def expire_uploads(self) -> int:
         """End uploads that got no byte for their lifetime and became no submission."""

@@ -12,8 +12,9 @@ from services.ingest.store_mongo import (
     MongoSubmissions,
     MongoUploads,
 )
-from services.ingest.submission import Submission
+from services.ingest.submission import ENDS, Submission
 from services.ingest.upload import Upload
+from shared import metrics
 from shared.app import Service
 from shared.database_clock import DatabaseClock
 from shared.mongo import database_now
@@ -28,6 +29,7 @@ def intake_of(service: Service, settings: IngestSettings) -> Intake:
     preflights = MongoPreflights(service.database)
     for store in (uploads, submissions, ledgers, preflights):
         service.prepare(store.prepare)
+    metrics.begin_at_zero(metrics.SUBMISSIONS, *([state.value] for state in ENDS))
     return Intake(
         uploads=uploads,
         submissions=submissions,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from services.notify import commands
 from services.notify.api import create_router
 from services.notify.handlers import create_handlers
 from services.notify.sender import Resolver
@@ -28,6 +31,7 @@ def create_service(settings: NotifySettings) -> Service:
     service.prepare(keys.prepare)
     for topic, handler in create_handlers(store, credentials).items():
         service.stream(topic)(handler)
+    service.sweep("measure deliveries", timedelta(seconds=10), lambda: commands.measure(store))
     router = create_router(
         store,
         service.ids,

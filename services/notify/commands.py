@@ -36,6 +36,7 @@ TEST_TYPE = "webhook.test.v1"
 TOLD_ONCE = (SubmissionAccepted, ScoreCompleted, ScoreFailed)
 """Facts that the platform repeats when a stage is late, as a new event; a sponsor is told the first time only."""
 MOST_SUBSCRIPTIONS = 50
+OVERDUE_AFTER = timedelta(minutes=1)
 REPLAYED_AT_ONCE = 1000
 _PAUSED_LOOKS_AGAIN = timedelta(minutes=15)
 _EVENT_WRITTEN_WITHIN = timedelta(minutes=5)
@@ -258,6 +259,14 @@ async def replay_range(
     return Replayed(number, more=more, after=(events[-1].at, events[-1].id) if more else None)
 
 
+async def measure(store: Store) -> None:
+    """Exports how many deliveries wait, how many of them too long, and how many endpoints fail or were given up."""
+    metrics.DELIVERIES_PENDING.set(await store.pending())
+    metrics.DELIVERIES_OVERDUE.set(await store.overdue(OVERDUE_AFTER))
+    metrics.SUBSCRIPTIONS_FAILING.set(await store.failing())
+    metrics.SUBSCRIPTIONS_DISABLED.set(await store.disabled())
+
+
 # --- what the worker does
 
 
@@ -292,6 +301,11 @@ async def deliver(delivery: Delivery, *, lease: timedelta, store: Store, sender:
     with tracing.span("webhook", traceparent=json.loads(event.body).get("traceparent")):
         reply = await sender.send(delivery.id, subscription.url, subscription.live_secrets(claimed_at), event.body)
     now = claimed_at + timedelta(seconds=loop.time() - started)
+    if delivery.tried == 1 and not delivery.test:
+        metrics.STAGE.labels("deliver", "waiting").observe(max(0.0, (claimed_at - delivery.created_at).total_seconds()))
+    metrics.STAGE.labels("deliver", "work").observe(reply.duration_ms / 1000)
+    if reply.taken and subscription.health.clean and not delivery.test and not delivery.made:
+        metrics.DELIVERY_SECONDS.observe(max(0.0, (now - delivery.created_at).total_seconds()))
     await _record(delivery, claim, reply, now, chance, store)
     log.info(
         "delivery_attempted",

@@ -145,6 +145,14 @@ class Store(Protocol):
         """How many subscriptions are switched off."""
         ...
 
+    async def failing(self) -> int:
+        """How many live subscriptions have an endpoint that did not take the last attempt."""
+        ...
+
+    async def overdue(self, age: timedelta) -> int:
+        """How many deliveries have been due for an attempt for longer than that."""
+        ...
+
 
 class MongoStore:
     """Notify's collections in its own database."""
@@ -358,6 +366,18 @@ class MongoStore:
                 )
             )
 
+    async def failing(self) -> int:
+        """See `Store`."""
+        failing = {"state.stopped": None, "state.deleted_at": None, "state.health.last_failure": {"$ne": None}}
+        with translated():
+            return int(await self._subscriptions.collection.count_documents(failing))
+
+    async def overdue(self, age: timedelta) -> int:
+        """See `Store`."""
+        overdue = {"state.due_at": {"$gt": _BEFORE_ALL, "$lte": await self.now() - age}}
+        with translated():
+            return int(await self._deliveries.collection.count_documents(overdue))
+
 
 class MemoryStore:
     """The same, in this process's memory; `facts` is everything that would have been published."""
@@ -492,6 +512,15 @@ class MemoryStore:
     async def disabled(self) -> int:
         """See `Store`."""
         return sum(entry.stopped is SubscriptionState.DISABLED for entry in self._subscriptions.values())
+
+    async def failing(self) -> int:
+        """See `Store`."""
+        return sum(entry.state is SubscriptionState.FAILING for entry in self._subscriptions.values())
+
+    async def overdue(self, age: timedelta) -> int:
+        """See `Store`."""
+        since = self._clock.now() - age
+        return sum(entry.due_at is not None and entry.due_at <= since for entry in self._pending())
 
     def _pending(self) -> list[Delivery]:
         return [entry for entry in self._deliveries.values() if entry.state is DeliveryState.PENDING]

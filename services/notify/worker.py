@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from datetime import timedelta
 
 from services.notify import commands
 from services.notify.delivery import Delivery, LeaseLost
@@ -98,13 +97,6 @@ class Dispatcher:
         return 1 if lane in self._failing else self._per_endpoint
 
 
-async def measure(store: Store) -> int:
-    """Exports how many deliveries wait and how many subscriptions are switched off."""
-    metrics.DELIVERIES_PENDING.set(await store.pending())
-    metrics.SUBSCRIPTIONS_DISABLED.set(await store.disabled())
-    return 0
-
-
 def create_service(settings: WorkerSettings) -> Service:
     """The process, composed and not yet running."""
     service = Service("notify", settings)
@@ -125,7 +117,7 @@ def create_service(settings: WorkerSettings) -> Service:
                 resolver.close()
 
     service.background("deliveries", deliver)
-    service.sweep("measure deliveries", timedelta(seconds=10), lambda: measure(store))
+    metrics.begin_at_zero(metrics.DELIVERIES, ["succeeded"], ["given_up"])
     return service
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.ranking.api import create_ops_router, create_router
 from services.ranking.boards import Boards
 from services.ranking.handlers import Handlers
@@ -45,6 +47,7 @@ def build(settings: RankingSettings) -> Service:
     )
     service.background("rebuilds", JobLoop(jobs, rebuilds.work).run)
     service.sweep("expired rebuilds", settings.rebuild_lease, jobs.expire)
+    service.sweep("rebuild queue", timedelta(seconds=10), jobs.measure)
 
     moments = DatabaseClock(lambda: database_now(service.database.client))
     reading = Reading(boards, challenges, moments.now, pages=settings.pages, fresh=settings.fresh)

@@ -9,7 +9,7 @@ from services.ranking.boards import Boards
 from services.ranking.challenge import Challenge
 from services.ranking.projection import BoardFact, End, Ended, Received, Scored
 from services.ranking.store import Challenges
-from shared import metrics
+from shared import metrics, tracing
 from shared.clock import Clock
 from shared.contracts.board import ChallengeAmended, ChallengePublished, PhaseClosed
 from shared.contracts.envelope import Event
@@ -64,12 +64,17 @@ async def record(event: Event[Any], *, boards: Boards, clock: Clock) -> None:
     if found is None:
         return
     challenge, phase, fact = found
-    if not await boards.fold(challenge, phase, fact, cause=event):
+    waited = max(0.0, (clock.now() - event.time).total_seconds())
+    with metrics.timer() as elapsed:
+        new = await boards.fold(challenge, phase, fact, cause=event)
+    if not new:
         metrics.DUPLICATES.labels("entries").inc()
         log.info("duplicate_dropped", submission=fact.submission, type=event.type)
     elif isinstance(fact, Scored):
         seconds = max(0.0, (clock.now() - fact.received_at).total_seconds())
-        metrics.SUBMISSION_TO_RANK.observe(seconds)
+        metrics.STAGE.labels("rank", "waiting").observe(waited)
+        metrics.STAGE.labels("rank", "work").observe(elapsed())
+        metrics.SUBMISSION_TO_RANK.observe(seconds, {"submission": fact.submission, **tracing.current_trace()})
         log.info("score_ranked", submission=fact.submission, challenge=challenge, phase=phase, seconds=seconds)
 
 

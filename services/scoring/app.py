@@ -29,12 +29,9 @@ def build(settings: ScoringSettings) -> Service:
     async def report_failures() -> int:
         return await jobs.report_failures(lambda job: commands.give_up(job, scores=scores, clock=service.clock))
 
-    async def measure_queue() -> None:
-        await jobs.counts()
-
     service.sweep("expired leases", settings.sweep_every, jobs.expire)
     service.sweep("failed jobs", settings.sweep_every, report_failures)
-    service.sweep("queue length", settings.sweep_every, measure_queue)
+    service.sweep("queue length", settings.sweep_every, jobs.measure)
     service.api(create_router(scores=scores, objects=service.objects), create_ops_router(jobs=jobs))
     service.authenticate(credentials)
     return service

@@ -12,8 +12,18 @@ import pytest
 
 from deploy.local.mongo import MongoServer
 from services.ingest.challenge import Challenge, Phase
-from services.ingest.quota import Allowance, Ledger, QuotaExhausted
-from services.ingest.store import Board, KeyTaken, Ledgers, Missing, Preflight, Preflights, Submissions, Uploads
+from services.ingest.quota import ENTRIES_KEPT, Allowance, Ledger, QuotaExhausted, day_of
+from services.ingest.store import (
+    Attempts,
+    Board,
+    KeyTaken,
+    Ledgers,
+    Missing,
+    Preflight,
+    Preflights,
+    Submissions,
+    Uploads,
+)
 from services.ingest.store_memory import (
     MemoryBoard,
     MemoryLedgers,
@@ -382,6 +392,42 @@ async def test_attempts_held_for_long_are_found(stores: Stores) -> None:
     assert {place: list(entries) for place, entries in orphans.items()} == {("team_a", "chl_a"): ["old"]}
     await stores.ledgers.update("team_a", "chl_a", lambda ledger: ledger.release("old", "sub_old"))
     assert await stores.ledgers.orphans(AGES, 10) == {}
+
+
+async def test_every_attempt_is_counted_once_whatever_became_of_it(stores: Stores) -> None:
+    def holding(ledger: Ledger, key: str) -> Ledger:
+        allowance = Allowance(99, 99)
+        return ledger.reserve(
+            key, submission=f"sub_{key}", fingerprint="f", allowance=allowance, received_at=NOW, at=NOW
+        )[0]
+
+    assert await stores.ledgers.attempts() == Attempts(0, 0)
+    for number in range(ENTRIES_KEPT + 3):
+        key = f"k{number}"
+        await stores.ledgers.update("team_a", "chl_a", lambda ledger, key=key: holding(ledger, key))
+        await stores.ledgers.update("team_a", "chl_a", lambda ledger, key=key: ledger.commit(key, f"sub_{key}"))
+    assert await stores.ledgers.attempts() == Attempts(used=ENTRIES_KEPT + 3, held=0)
+    for key in ("k0", "k34"):  # one that was folded into a number, and one that was not
+        await stores.ledgers.update(
+            "team_a",
+            "chl_a",
+            lambda ledger, key=key: ledger.refund(
+                key, submission=f"sub_{key}", day=day_of(NOW), fingerprint="f", at=NOW
+            ),
+        )
+    assert await stores.ledgers.attempts() == Attempts(used=ENTRIES_KEPT + 3, held=0)
+    await stores.ledgers.update("team_b", "chl_a", lambda ledger: holding(ledger, "h"))
+    assert await stores.ledgers.attempts() == Attempts(used=ENTRIES_KEPT + 3, held=1)
+
+
+async def test_a_submission_is_accounted_for_until_nobody_drives_it_after_its_deadline(stores: Stores) -> None:
+    now = await stores.submissions.now()
+    for at in (now, now - Deadlines().scan - timedelta(minutes=1), now - Deadlines().scan - timedelta(minutes=9)):
+        made, facts = submission(at=at)
+        await stores.submissions.add(made, facts)
+    assert await stores.submissions.accounted(timedelta(minutes=5)) == 2
+    await stores.submissions.update(made.id, lambda current, at: current.cancel(at))
+    assert await stores.submissions.accounted(timedelta(minutes=5)) == 3
 
 
 async def test_only_the_newest_version_of_a_challenge_is_kept_in_whatever_order_they_come(stores: Stores) -> None:

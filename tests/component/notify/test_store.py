@@ -85,6 +85,25 @@ async def test_the_health_of_a_subscription_survives_the_store(store: Store) -> 
     assert await store.disabled() == 1
 
 
+async def test_endpoints_that_fail_are_counted_until_they_take_something_again(store: Store) -> None:
+    await subscribed(store, "whk_a")
+    await subscribed(store, "whk_b")
+    assert await store.failing() == 0
+    now = await store.now()
+    await store.update_subscription("whk_a", lambda before: subscriptions.failed(before, now))
+    assert await store.failing() == 1
+    await store.update_subscription("whk_a", subscriptions.succeeded)
+    assert await store.failing() == 0
+
+
+async def test_what_has_been_due_for_too_long_is_counted(store: Store) -> None:
+    await queued(store, "dlv_a", due=-2 * SECOND)
+    await queued(store, "dlv_b", due=-90 * SECOND)
+    await queued(store, "dlv_c", due=HOUR)
+    assert await store.overdue(60 * SECOND) == 1
+    assert await store.overdue(SECOND) == 2
+
+
 async def test_the_first_word_on_a_challenges_sponsor_stays(store: Store) -> None:
     assert await store.sponsor_of("chl_a") is None
     await store.learn_sponsor("chl_a", "spn_a")

@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from shared import consumption as consumption_module
+from shared import metrics
 from shared.consumption import Consumption
 from shared.contracts.envelope import Event
 from shared.health import Health
@@ -18,10 +19,10 @@ from shared.health import Health
 PARTITION = TopicPartition("board.teams", 3)
 
 
-async def ask(health: Health, path: str) -> httpx.Response:
+async def ask(health: Health, path: str, accept: str = "*/*") -> httpx.Response:
     transport = httpx.ASGITransport(app=health.application())
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        return await client.get(path)
+        return await client.get(path, headers={"Accept": accept})
 
 
 async def test_a_process_in_which_all_is_right_lives_and_is_ready() -> None:
@@ -52,7 +53,18 @@ async def test_a_process_beyond_help_is_neither_alive_nor_ready() -> None:
 async def test_the_metrics_are_exposed_with_their_help() -> None:
     answer = await ask(Health(), "/metrics")
     assert "# HELP dead_letters_total" in answer.text
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+
+
+async def test_whoever_reads_openmetrics_is_led_from_a_slow_submission_to_its_trace() -> None:
+    metrics.SUBMISSION_TO_RANK.observe(33.0, {"submission": "sub_a", "trace_id": "5" * 32})
+    answer = await ask(Health(), "/metrics", accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    (line,) = [
+        line for line in answer.text.splitlines() if line.startswith('submission_to_rank_seconds_bucket{le="60.0"}')
+    ]
+    assert f'{{submission="sub_a",trace_id="{"5" * 32}"}} 33.0' in line
+    assert answer.text.endswith("# EOF\n")
 
 
 class Consumer:
@@ -61,12 +73,19 @@ class Consumer:
     def __init__(self, polled: float) -> None:
         self.polled = polled
         self.paused_partitions: set[TopicPartition] = set()
+        self.assigned = {PARTITION}
 
     def assignment(self) -> set[TopicPartition]:
-        return {PARTITION}
+        return self.assigned
 
     def paused(self) -> set[TopicPartition]:
         return self.paused_partitions
+
+    def highwater(self, partition: TopicPartition) -> int:
+        return 9
+
+    async def position(self, partition: TopicPartition) -> int:
+        return 7
 
     def last_poll_timestamp(self, partition: TopicPartition) -> int | None:
         return int(self.polled * 1000)
@@ -76,6 +95,12 @@ class Subscriber:
     def __init__(self, consumer: Any) -> None:
         self.consumer = consumer
         self.running = True
+
+
+def record(age: float = 0) -> ConsumerRecord[bytes, bytes]:
+    """A record that came so many seconds ago."""
+    at = int((time.time() - age) * 1000)
+    return ConsumerRecord("board.teams", 3, 7, at, 1, b"key", b"{}", None, 3, 2, ())
 
 
 async def _handler(event: Event[Any]) -> None: ...
@@ -110,7 +135,7 @@ def test_a_partition_that_is_paused_on_purpose_does_not_stand_still() -> None:
 def test_a_handler_at_work_is_progress_until_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = stream_with(Consumer(time.time() - 61))
     busy._last_end -= 61
-    busy.begin()
+    busy.begin(record())
     assert busy.stalled(60) is None
     monkeypatch.setattr(consumption_module, "LONGEST_HANDLING", -1.0)
     told = busy.stalled(60)
@@ -118,3 +143,22 @@ def test_a_handler_at_work_is_progress_until_it_takes_too_long(monkeypatch: pyte
     assert "a handler" in told
     busy.end()
     assert busy.stalled(60) is None
+
+
+async def test_the_time_lag_is_the_age_of_the_record_that_a_stream_cannot_get_past() -> None:
+    stuck = stream_with(Consumer(time.time()))
+    stuck.begin(record(age=90))
+    stuck.end()
+    await stuck.measure()
+    assert metrics.CONSUMER_TIME_LAG.labels("board.teams")._value.get() == pytest.approx(90, abs=30)
+
+
+async def test_the_lag_of_a_partition_that_went_to_another_process_is_no_longer_told() -> None:
+    consumer = Consumer(time.time())
+    stream = stream_with(consumer)
+    series = f'consumer_lag_records{{partition="{PARTITION.partition}",stream="board.teams"}}'
+    await stream.measure()
+    assert f"{series} 2.0" in (await ask(Health(), "/metrics")).text
+    consumer.assigned = set()
+    await stream.measure()
+    assert series not in (await ask(Health(), "/metrics")).text
