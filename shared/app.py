@@ -179,7 +179,9 @@ class Service:
     def run(self) -> None:
         """Run until told to stop by SIGTERM or SIGINT; exits 0 then, 1 if the process had to give up."""
         logs.configure(self.settings.process or self.name, self.settings.log_level)
-        tracing.configure(self.settings.process or self.name, self.settings.otlp_endpoint)
+        tracing.configure(
+            self.settings.process or self.name, self.settings.otlp_endpoint, self.settings.trace_share
+        )
         # What was imported and composed lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()

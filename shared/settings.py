@@ -74,6 +74,8 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str = ""
     """Base URL of an OTLP/HTTP collector for traces; empty sends none."""
+    trace_share: float = Field(default=1.0, ge=0, le=1)
+    """The share of traces that are sent, decided where a trace begins; whoever hands in a trace decides for it."""
     grace: Duration = timedelta(seconds=20)
     """How long a process that is told to stop may take to finish what it has begun."""
 

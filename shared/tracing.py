@@ -18,8 +18,8 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("jiebang")
 
 
-def configure(process: str, otlp_endpoint: str = "") -> None:
-    """Give traces their ids, and send them to a collector if there is one.
+def configure(process: str, otlp_endpoint: str = "", share: float = 1.0) -> None:
+    """Give traces their ids, and send a share of them to a collector if there is one.
 
     Without a collector nothing is recorded: spans only carry the ids from one event to the next, which is cheap.
     A collector that is away costs spans, never work: the exporter drops them.
@@ -27,7 +27,7 @@ def configure(process: str, otlp_endpoint: str = "") -> None:
     global _tracer
     resource = Resource.create({"service.name": process, "service.namespace": "jiebang"})
     if otlp_endpoint:
-        provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(1.0)))
+        provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(share)))
         exporter = OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     else:
@@ -50,7 +50,12 @@ def current_trace() -> dict[str, str]:
 
 @contextmanager
 def span(name: str, *, traceparent: str | None = None, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[trace.Span]:
-    """A span around what the block does; continues the trace of `traceparent` if it is a valid one."""
+    """A span around what the block does; continues the trace of `traceparent` if it is a valid one.
+
+    What ran until then is linked, so that one trace leads to the other.
+    """
     parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-    with _tracer.start_as_current_span(name, context=parent, kind=kind) as current:
+    until_then = trace.get_current_span().get_span_context()
+    links = [trace.Link(until_then)] if parent is not None and until_then.is_valid else []
+    with _tracer.start_as_current_span(name, context=parent, kind=kind, links=links) as current:
         yield current

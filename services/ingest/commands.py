@@ -16,7 +16,7 @@ from services.ingest.quota import KeyReused, Ledger, QuotaExhausted
 from services.ingest.store import KeyTaken, Missing, SubmissionChange
 from services.ingest.submission import Reason, Stage, Submission, SubmissionState
 from services.ingest.upload import Upload, UploadState
-from shared import metrics
+from shared import metrics, tracing
 from shared.auth import Principal
 from shared.contracts.envelope import Event, Fact
 from shared.contracts.ranking import EntryRecorded
@@ -116,6 +116,12 @@ async def _receive(request: Request, reader: Principal, intake: Intake) -> Recei
     upload = await verified_upload(request.upload, reader, intake)
     if upload.length > challenge.max_bytes:
         raise DatasetTooLarge(challenge.max_bytes, upload.length)
+    # Bytes and submission come in requests of their own: what happens to the dataset is one trace all the same.
+    with tracing.span("submit", traceparent=upload.traceparent):
+        return await _store(request, challenge, upload, intake)
+
+
+async def _store(request: Request, challenge: Challenge, upload: Upload, intake: Intake) -> Received:
     now = await intake.submissions.now()
     received_at = upload.completed_at or now
     phase = challenge.phase_of(received_at, now=now, late=intake.settings.late)

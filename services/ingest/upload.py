@@ -119,6 +119,8 @@ class Upload:
     fingerprint: str | None = None
     kept: bool = False
     collected: bool = False
+    traceparent: str | None = None
+    """The trace of its creation, which what becomes of it continues."""
 
     @classmethod
     def create(
@@ -133,6 +135,7 @@ class Upload:
         at: datetime,
         key: str | None = None,
         fingerprint: str | None = None,
+        traceparent: str | None = None,
     ) -> Upload:
         """A new upload; one of no bytes is complete at once."""
         upload = cls(
@@ -147,6 +150,7 @@ class Upload:
             state_at=at,
             key=key,
             fingerprint=fingerprint,
+            traceparent=traceparent,
         )
         return upload._whole(at) if length == 0 else upload
 

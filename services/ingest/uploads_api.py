@@ -20,6 +20,7 @@ from services.ingest.receiving import BodyBroken, receive_bytes
 from services.ingest.room import require_room
 from services.ingest.upload import BeyondLength, Upload, UploadClosed, UploadState
 from services.ingest.verifying import begin_verifying, discard_bytes
+from shared import tracing
 from shared.auth import Principal, require
 from shared.contracts.board import Role
 from shared.contracts.envelope import rfc3339
@@ -137,6 +138,7 @@ async def _announced(said: tus.Announcement, idempotency_key: str | None, team: 
                 at=await intake.submissions.now(),
                 key=key,
                 fingerprint=fingerprint,
+                traceparent=tracing.current_traceparent(),
             )
         )
     if upload.fingerprint != fingerprint:

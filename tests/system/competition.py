@@ -154,11 +154,14 @@ class Competition:
         rows += self.rng.sample(rows[1:], self.rng.randrange(3))
         return ("\n".join(rows) + "\n").encode()
 
-    async def upload(self, team: Team, body: bytes, filename: str = "readings.csv") -> str:
-        """Upload bytes over tus, going on from the server's offset after every break; the upload's id."""
+    async def upload(self, team: Team, body: bytes, filename: str = "readings.csv", *, trace: str | None = None) -> str:
+        """Upload bytes over tus, going on from the server's offset after every break; the upload's id.
+
+        `trace` is the `traceparent` of the client.
+        """
         described = {"filename": filename, "sha256": hashlib.sha256(body).hexdigest()}
         metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in described.items())
-        tus = {"Tus-Resumable": "1.0.0"}
+        tus = {"Tus-Resumable": "1.0.0", **({"traceparent": trace} if trace is not None else {})}
         made = await self.call(
             "POST",
             "/v1/uploads",
@@ -184,7 +187,10 @@ class Competition:
 
     async def submit(self, team: Team, body: bytes | None = None, filename: str = "readings.csv") -> str:
         """Upload and submit one dataset with one Idempotency-Key; the submission's id, its receipt kept."""
-        upload = await self.upload(team, body or self.dataset(), filename)
+        return await self.submit_upload(team, await self.upload(team, body or self.dataset(), filename))
+
+    async def submit_upload(self, team: Team, upload: str) -> str:
+        """Make a submission of an upload; its id, its receipt kept."""
         answer = await self.call(
             "POST",
             "/v1/submissions",
