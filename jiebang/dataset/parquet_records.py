@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,17 @@ from jiebang.dataset.opening import DataFile
 from jiebang.dataset.parquet_values import value_text
 from jiebang.dataset.tally import MAX_COLUMNS, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import nullable_view_array
+from jiebang.gates.limits import Limits
 
 _BATCH_CELLS = 1 << 20
 _BATCH_ROWS = (1_000, 65_536)
+_BATCH_TEXT = 1 << 28
+# What a file may expand to, a byte for each cell and what texts hold: so much always, else so often its own size.
+_EXPANDED = 1 << 30
+_EXPANDED_RATIO = Limits().member_ratio
 _UNDECODABLE = "it holds an undecodable byte"
 _DAMAGED = "the row group is damaged from here on"
+_TOO_LARGE = f"the file expands to more than {_EXPANDED_RATIO} times its size, and what follows is not read"
 # DuckDB writes these as the rules do, much faster than it could be done here.
 _PLAIN = (
     pa.types.is_integer,
@@ -66,9 +73,12 @@ class ParquetFile:
         with pq.ParquetFile(self.file.location, pre_buffer=False) as parquet:
             metadata = parquet.metadata
             share = self.text_bytes / max(1, metadata.num_rows)
+            left = max(_EXPANDED, _EXPANDED_RATIO * self.file.bytes)
+            texts = _RepeatedTexts(self.file.location, parquet)
             for group in range(metadata.num_row_groups):
                 following = tally.attempted + metadata.row_group(group).num_rows
-                batches = parquet.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
+                size = max(1, min(rows, _BATCH_TEXT // max(1, texts.longest(group))))
+                batches = parquet.iter_batches(batch_size=size, row_groups=[group], use_threads=False)
                 whole = True
                 while True:
                     try:
@@ -78,7 +88,14 @@ class ParquetFile:
                         break
                     if records is None:
                         break
-                    yield self._batch(records, wanted, types, tally, share)
+                    batch = self._batch(records, wanted, types, tally, share)
+                    left -= sum(map(_weight, batch.columns))
+                    if left < 0:
+                        tally.records -= len(batch.ordinals)
+                        tally.failed(int(batch.ordinals[0]), _TOO_LARGE)
+                        tally.attempted = max(tally.attempted, metadata.num_rows)
+                        return
+                    yield batch
                 if not whole or tally.attempted != following:
                     # The number of records is the file's own word, which may be false in both directions.
                     tally.failed(tally.attempted + 1, _DAMAGED)
@@ -108,6 +125,41 @@ class ParquetFile:
             for index, column_type in zip(wanted, types, strict=True)
         ]
         return Batch(ordinals, columns, int(len(records) * share))
+
+
+class _RepeatedTexts:
+    """The texts that a Parquet file holds once and repeats by their number, which costs it next to nothing."""
+
+    def __init__(self, location: Path, parquet: pq.ParquetFile) -> None:
+        flat = {field.name for field in parquet.schema_arrow if _is_text(_storage(field.type))}
+        leaves = [parquet.schema.column(index).path for index in range(len(parquet.schema))]
+        self._columns = [path for path in leaves if path in flat]
+        self._location = location
+
+    def longest(self, group: int) -> int:
+        """How many bytes the longest repeated texts of a row group's columns have together."""
+        if not self._columns:
+            return 0
+        try:
+            with pq.ParquetFile(self._location, read_dictionary=self._columns, pre_buffer=False) as parquet:
+                one = parquet.iter_batches(1, row_groups=[group], columns=self._columns, use_threads=False)
+                record = next(one, None)  # with one record come all repeated texts
+        except (OSError, pa.ArrowException):
+            return 0  # then the records themselves cannot be read either
+        return sum(map(_longest, record.columns)) if record is not None else 0
+
+
+def _longest(column: pa.Array) -> int:
+    column = column.storage if isinstance(column, pa.ExtensionArray) else column
+    texts = column.dictionary if isinstance(column, pa.DictionaryArray) else column
+    return pc.max(pc.binary_length(texts)).as_py() or 0
+
+
+def _weight(column: pa.Array) -> int:
+    """How many bytes a column's texts hold; a byte for each cell of another."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.sum(pc.binary_length(column)).as_py() or 0
+    return column.nbytes if pa.types.is_string_view(column.type) else len(column)
 
 
 def open_parquet(file: DataFile) -> ParquetFile:

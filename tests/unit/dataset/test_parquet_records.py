@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jiebang.dataset import parquet_records
 from jiebang.dataset.canonical import canonicalise
 from jiebang.dataset.opening import FileKind, open_dataset
+from jiebang.dataset.tally import Tally
 from jiebang.declaration import Declaration
-from tests.unit.dataset.reading import read
+from tests.unit.dataset.reading import read, source_of
 
 
 def texts(array: pa.Array, folder: Path) -> list[Any]:
@@ -49,6 +52,7 @@ NESTED = pa.struct([("b", pa.list_(pa.float64())), ("a", pa.string()), ("t", pa.
          ["0.1", "16777216.0", None, None, "inf"]),
         (pa.array(np.array([0.1, 65504], dtype=np.float16)), ["0.1", "65500.0"]),
         (pa.array([True, False, None]), ["true", "false", None]),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"b": 1}', None])), ['{"b": 1}', None]),
         (pa.array([DAY, None]), ["2024-02-29", None]),
         (pa.array([DAY], pa.date64()), ["2024-02-29"]),
         (pa.array([MOMENT, MOMENT.replace(microsecond=120), None]),
@@ -128,3 +132,47 @@ def test_a_row_group_that_lies_about_its_records_gains_nothing(claimed: int, fol
     failed = found.attempted - len(found.records)
     assert failed == 0 if 0 <= claimed <= 100 else failed > 0
     assert len(found.failures) == min(1, failed)
+
+
+def repeated(text: str, rows: int, *, dictionary: bool = False) -> bytes:
+    """A Parquet file that holds a text once and repeats it; `dictionary` says so in its schema too."""
+    column = pa.DictionaryArray.from_arrays(np.zeros(rows, dtype=np.int32), [text])
+    target = io.BytesIO()
+    pq.write_table(pa.table({"a": column, "b": pa.array(range(rows))}), target, store_schema=dictionary)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_batches_are_short_where_long_texts_are_repeated(
+    dictionary: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_records, "_BATCH_TEXT", 10_000)
+    source = source_of(repeated("名" * 333, 95, dictionary=dictionary), folder, FileKind.PARQUET)
+    rows = [len(batch.ordinals) for batch in source.batches((0, 1), Tally("a"))]
+    assert rows == [10] * 9 + [5]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_texts_of_every_kind_are_looked_at_for_their_length(
+    kind: pa.DataType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_records, "_BATCH_TEXT", 1_000)
+    target = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array([None, "x" * 100] * 10).cast(kind)}), target)
+    source = source_of(target.getvalue(), folder, FileKind.PARQUET)
+    assert [len(batch.ordinals) for batch in source.batches((0,), Tally("a"))] == [10, 10]
+
+
+def test_what_a_file_expands_to_beyond_its_ratio_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = repeated("x" * 10_000, 2_000)
+    assert len(content) < 30_000
+    assert len(read(content, folder, FileKind.PARQUET).records) == 2_000  # 20 MB are no matter
+    monkeypatch.setattr(parquet_records, "_EXPANDED", 1)
+    monkeypatch.setattr(parquet_records, "_EXPANDED_RATIO", 10_010_000 // len(content))
+    monkeypatch.setattr(parquet_records, "_BATCH_TEXT", 1_000_000)
+    found = read(content, folder, FileKind.PARQUET)
+    assert found.attempted == 2_000
+    assert 900 <= len(found.records) <= 1_000
+    (ordinal,) = found.failures
+    assert ordinal == len(found.records) + 1
+    assert "expands to more than 200 times" in found.failures[ordinal]
