@@ -35,6 +35,9 @@ COMPRESSION_EXTENSIONS = (".gz", ".zst")
 TRIMMED = " \t\r\n\u00a0\u3000"
 """The characters that are cut off both ends of a cell and of a CSV column name."""
 
+MAX_COLUMNS = 2_000
+"""A file with more columns is not read, nor may a demand ask for more: each costs time and memory, without any cell."""
+
 
 @dataclass(frozen=True)
 class ForeignKey:
@@ -227,7 +230,16 @@ class Declaration:
     def _refuse_open_ends(self) -> None:
         for table in self.tables or (None,):
             path: KeyPath = () if table is None else ("tables", table)
-            if not self.demanded_columns(table):
+            columns = self.demanded_columns(table)
+            if len(columns) > MAX_COLUMNS:
+                raise DeclarationError(
+                    "demand_too_wide",
+                    f"A demand names {len(columns):,} columns, and no file with more than {MAX_COLUMNS:,} is read.",
+                    "Name fewer columns, or part them into several `tables`.",
+                    path=list(path),
+                    limit=MAX_COLUMNS,
+                )
+            if not columns:
                 raise DeclarationError(
                     "demand_without_columns",
                     "A challenge's demand must name the columns it judges.",

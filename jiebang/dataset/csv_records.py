@@ -20,8 +20,9 @@ from jiebang.dataset.dialect import Header, closing_quote, find_header, is_blank
 from jiebang.dataset.encoding import Encoding, is_utf8, utf8_blocks
 from jiebang.dataset.opening import DataFile
 from jiebang.dataset.proofs import unstable, whole_texts
-from jiebang.dataset.tally import MAX_COLUMNS, MAX_FAILURES, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
+from jiebang.dataset.tally import MAX_FAILURES, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import Block, Views, nullable_view_array, replace_cells, view_array
+from jiebang.declaration import MAX_COLUMNS
 
 _LF, _CR, _QUOTE = 10, 13, 34
 _BLANK_STARTS = np.zeros(256, dtype=np.bool_)

@@ -18,8 +18,9 @@ from jiebang.dataset.json_shapes import ScannedLines, Shape, Shaped, shape_of, u
 from jiebang.dataset.json_values import RecordFails, cells_of, parse_line
 from jiebang.dataset.opening import DataFile, FileKind
 from jiebang.dataset.spool import Spool
-from jiebang.dataset.tally import MAX_COLUMNS, MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
+from jiebang.dataset.tally import MAX_RECORD_BYTES, TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import Block, Views, nullable_view_array, replace_cells, view_array
+from jiebang.declaration import MAX_COLUMNS
 
 _UNDECODABLE = "it holds an undecodable byte"
 _TOO_LONG = f"it is longer than {MAX_RECORD_BYTES >> 20} MiB"

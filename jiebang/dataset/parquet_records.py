@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from jiebang.dataset.dialect import column_names
 from jiebang.dataset.opening import DataFile
 from jiebang.dataset.parquet_values import value_text
-from jiebang.dataset.tally import MAX_COLUMNS, TOO_MANY_COLUMNS, Batch, Tally
+from jiebang.dataset.tally import TOO_MANY_COLUMNS, Batch, Tally
 from jiebang.dataset.text_columns import nullable_view_array
+from jiebang.declaration import MAX_COLUMNS
 from jiebang.gates.limits import Limits
 
 _BATCH_CELLS = 1 << 20

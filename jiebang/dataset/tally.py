@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jiebang.declaration import MAX_COLUMNS
 from jiebang.result import Evidence
 
 MAX_FAILURES = 20
@@ -16,9 +17,6 @@ MAX_FAILURES = 20
 
 MAX_RECORD_BYTES = 16 << 20
 """A record longer than this fails, so that no single line can take the memory of the whole machine."""
-
-MAX_COLUMNS = 2_000
-"""A file with more columns is not read: every column costs time and memory, however few cells it has."""
 
 TOO_MANY_COLUMNS = f"it has more than {MAX_COLUMNS:,} columns"
 

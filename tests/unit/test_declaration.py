@@ -195,6 +195,18 @@ def test_a_demand_without_columns_or_with_a_loose_reference_is_refused() -> None
     assert Declaration.parse(loose).default == TableDeclaration()
 
 
+def test_a_demand_for_more_columns_than_any_file_may_have_is_refused() -> None:
+    def demand(columns: int) -> dict[str, Any]:
+        return {"types": {f"c{number}": "integer" for number in range(columns)}}
+
+    assert len(Declaration.parse(demand(2_000), closed=True).demanded_columns(None)) == 2_000
+    with pytest.raises(DeclarationError, match="names 2,001 columns") as refused:
+        Declaration.parse(demand(2_001), closed=True)
+    assert refused.value.code == "demand_too_wide"
+    halves = {"tables": {"a.csv": demand(1_500), "b.csv": demand(1_500)}}
+    assert Declaration.parse(halves, closed=True).tables.keys() == {"a.csv", "b.csv"}
+
+
 @pytest.mark.parametrize(
     ("path", "stem"),
     [("a.csv", "a"), ("a.csv.gz", "a"), ("a.b.csv", "a.b"), (".csv", ".csv"), ("d/.csv", "d/.csv"), ("A.CSV", "A")],
