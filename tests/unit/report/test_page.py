@@ -171,6 +171,31 @@ def test_a_radar_needs_three_dimensions() -> None:
     assert radar(dimensions(facts)) is None
 
 
+@pytest.mark.parametrize("corners", [3, 4, 5])
+def test_no_label_of_a_radar_runs_out_of_its_drawing(corners: int) -> None:
+    facts = scored()
+    facts["dimensions"] = dict(list(facts["dimensions"].items())[:corners])
+    drawn = radar(dimensions(facts))
+    assert drawn is not None
+    box = re.search(r'class="radar" viewBox="(-?\d+) (-?\d+) (\d+) (\d+)"', render_html(facts))
+    assert box is not None
+    left, _, width, _ = map(int, box.groups())
+    for corner in drawn.corners:
+        long = 0.66 * 11 * len(corner.line.wording.en)  # bold letters of a wide face, 11 high
+        begin = corner.label[0] - {"start": 0, "middle": long / 2, "end": long}[corner.anchor]
+        assert left <= begin < begin + long <= left + width, corner.line.wording.en
+
+
+def test_a_type_that_nobody_declared_is_called_inferred() -> None:
+    (table, *_) = (facts := scored())["profile"]["tables"]
+    table["columns"] = [
+        {"name": "age", "type": "integer", "declared": declared, "present": True, "missing": 0}
+        for declared in (True, False)
+    ]
+    facts["profile"]["tables"] = [table]
+    assert Outline(render_html(facts)).words.count("integer (inferred)") == 1
+
+
 def test_a_real_report_draws_itself() -> None:
     report = jiebang.score(Path(palmerpenguins.__file__).parent / "data" / "penguins.csv", label="species")
     card = report._repr_html_()
