@@ -60,7 +60,7 @@ def plan(subject: Subject) -> Plan:
     note = f"{strangers} of {labelled} labels are none of the declared classes" if strangers else None
     unseen = [name for name in classes if name not in dict(rows)] if len(rows) <= _NAMED else []
     evidence = [Evidence(column=column.name, note=f"no record of class {name[:40]}") for name in unseen[:_SHOWN]]
-    told = bool(classes) or _few(rows)
+    told = bool(classes) or _are_classes(rows)
     evidence += [
         Evidence(
             column=column.name,
@@ -84,15 +84,20 @@ def _counts(
     rows: list[tuple[str, int]], classes: tuple[str, ...], strangers: int, sizes: Mapping[int, int], k: int
 ) -> dict[str, int]:
     """The integers the value comes from: the records of each class, or of many classes how many have which size."""
-    if len(classes) > _COUNTED or not _few(rows):
+    if len(classes) > _COUNTED or not (_few(rows) if classes else _are_classes(rows)):
         return {"classes": k, **{f"classes of {n}": sizes[n] for n in sorted(sizes)}}
     counts = {**dict.fromkeys(classes, 0), **dict(reversed(rows))}
     return {**counts, "(no declared class)": strangers} if strangers else counts
 
 
 def _few(rows: list[tuple[str, int]]) -> bool:
-    """Whether values look like classes: very many or long ones that nobody declared are rather personal data."""
+    """Whether there is room to name each class."""
     return len(rows) <= _COUNTED and all(len(name) <= _LONGEST for name, _ in rows)
+
+
+def _are_classes(rows: list[tuple[str, int]]) -> bool:
+    """Whether values that nobody declared look like classes: many, long or hardly repeated ones may be people."""
+    return _few(rows) and sum(n for _, n in rows) >= 2 * len(rows)
 
 
 def balance(sizes: Mapping[int, int], k: int) -> Decimal:

@@ -30,6 +30,18 @@ def test_a_label_of_very_many_values_is_balanced_by_counts_of_counts() -> None:
     assert {pointer.note for pointer in result.evidence} == {"1 record of one class"}  # they may be people
 
 
+def test_a_label_that_hardly_repeats_is_quoted_only_where_its_classes_are_declared() -> None:
+    names = ["Zhang San", "Li Si", "Wang Wu", "Wang Wu"]
+    found = measured(column("y", names), "BAL-1", {"label": "y"})
+    assert found.counts == {"classes": 3, "classes of 1": 2, "classes of 2": 1}
+    assert {pointer.note for pointer in found.evidence} == {"1 record of one class", "2 records of one class"}
+    declared = measured(column("y", names), "BAL-1", {"label": "y", "classes": ["Li Si", "Wang Wu", "Zhang San"]})
+    assert declared.counts == {"Zhang San": 1, "Li Si": 1, "Wang Wu": 2}
+    assert declared.value == found.value
+    repeated = measured(column("y", [*names, "Li Si", "Zhang San"]), "BAL-1", {"label": "y"})
+    assert repeated.counts == {"Zhang San": 2, "Li Si": 2, "Wang Wu": 2}
+
+
 def test_few_classes_are_named_with_their_records() -> None:
     result = measured(column("y", ["a", "b", "b", "NA"]), "BAL-1", {"label": "y", "classes": ["a", "b", "c"]})
     assert result.counts == {"a": 1, "b": 2, "c": 0}
