@@ -118,6 +118,8 @@ def publish_challenge(
         print_json(challenge)
     else:
         say(f"[green]✓[/] Published as [bold]{escape(str(challenge['id']))}[/].")
+        if check is None:
+            _tell_what_is_open(read_challenge(file)[0])
 
 
 def _check_against(file: Path, sample: Path, quiet: bool) -> None:
@@ -129,8 +131,7 @@ def _check_against(file: Path, sample: Path, quiet: bool) -> None:
         facts = judge.score([sample], demand=demand, rubric=rubric, progress=progress).as_dict()
     if not quiet:
         show_report(out, facts)
-        for gap in _left_open(demand):
-            say(f"[yellow]![/] {escape(gap)}")
+        _tell_what_is_open(demand)
     failed = sorted({m["id"] for m in facts["measures"] if m["status"] == "failed"})
     if facts["total"] is None or failed:
         what = f"these measures fail on it: {', '.join(failed)}" if failed else "a gate refuses it"
@@ -141,9 +142,14 @@ def _check_against(file: Path, sample: Path, quiet: bool) -> None:
         )
 
 
+def _tell_what_is_open(demand: Declaration) -> None:
+    for gap in _left_open(demand):
+        say(f"[yellow]![/] {escape(gap)}")
+
+
 def _left_open(demand: Declaration) -> Iterator[str]:
     """What a demand does not ask for, though a team could gain by it: a sentence each."""
-    tables = demand.tables or {"": demand.default}
+    tables = {name: own.over(demand.default) for name, own in demand.tables.items()} or {"": demand.default}
     for name, declared in tables.items():
         where = f" of {name}" if name else ""
         if declared.records is None:

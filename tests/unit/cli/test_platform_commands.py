@@ -188,6 +188,21 @@ def test_what_a_demand_leaves_open_is_told_to_its_sponsor(
     assert "is not declared" not in logged_in("challenge", "publish", file, "--check", PENGUINS).err
 
 
+def test_what_is_open_is_told_without_a_sample_too_and_table_by_table(
+    logged_in: Command, platform: Platform, tmp_path: Path
+) -> None:
+    platform.answers["POST", "/v1/challenges"] = (201, {"id": "chl_9"}, {})
+    file = tmp_path / "challenge.json"
+    tables = {"a.csv": {"types": {"x": "text"}}, "b.csv": {"records": 5}}
+    file.write_text(json.dumps({"demand": {"types": {"id": "text"}, "key": ["id"], "tables": tables}}))
+    said = logged_in("challenge", "publish", file).err
+    assert "Published as chl_9" in said
+    assert "`records` of a.csv is not declared" in said
+    assert "`label` is not declared" in said
+    assert "of b.csv" not in said
+    assert "`key`" not in said, "what all tables have in common is declared for each"
+
+
 def test_a_challenge_that_its_sample_does_not_fit_is_not_published(
     logged_in: Command, platform: Platform, tmp_path: Path
 ) -> None:
