@@ -1,5 +1,6 @@
 """Every metric of the platform: name, help text and labels. No label grows with the number of teams or submissions.
 
+Of phases only the twenty that are under way and began last are told, so that labels do not grow with the years either.
 `docs/metrics.md` is made of this file: `python -m shared.metrics_page` writes it.
 """
 
@@ -57,6 +58,19 @@ JOB_SECONDS = Histogram("job_seconds", "Time that one attempt at a job took.", [
 LEASES_LOST = Counter("job_leases_lost_total", "Results refused because the lease had passed on.", ["queue"])
 SANDBOX_KILLS = Counter("sandbox_kills_total", "Sandboxed children killed, by cause.", ["cause"])
 SWEEPS_FAILED = Counter("sweep_failures_total", "Runs of a periodic task that failed.", ["task"])
+
+# The competition.
+LEADERBOARD_SUBMISSIONS = Gauge(
+    "leaderboard_submissions",
+    "Submissions to a phase under way, by what became of them.",
+    ["challenge", "phase", "outcome"],
+)
+LEADERBOARD_SCORES = Gauge(
+    "leaderboard_scores",
+    "Ranked submissions to a phase under way, by the ten points that begin at the band and hold their total.",
+    ["challenge", "phase", "band"],
+)
+LEADERBOARD_TEAMS = Gauge("leaderboard_teams", "Teams with a rank in a phase under way.", ["challenge", "phase"])
 
 # The edge.
 REQUESTS = Counter("http_requests_total", "HTTP requests, by route, method and status.", ["route", "method", "status"])

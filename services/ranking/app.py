@@ -8,6 +8,7 @@ from services.ranking.api import create_ops_router, create_router
 from services.ranking.boards import Boards
 from services.ranking.handlers import Handlers
 from services.ranking.leaderboard import Leaderboard
+from services.ranking.measuring import Measuring
 from services.ranking.reading import Reading
 from services.ranking.rebuilds import Rebuilds, replay
 from services.ranking.settings import RankingSettings
@@ -28,7 +29,6 @@ def build(settings: RankingSettings) -> Service:
     service.background("entries", boards.run)
     challenges = MongoChallenges(service.database["challenges"])
     credentials = CredentialProjection(service.database)
-
     handlers = Handlers(boards=boards, challenges=challenges, credentials=credentials, clock=service.clock)
     service.stream("scoring.scores")(handlers.on_scores)
     service.stream("intake.submissions")(handlers.on_submissions)
@@ -48,9 +48,9 @@ def build(settings: RankingSettings) -> Service:
     service.background("rebuilds", JobLoop(jobs, rebuilds.work).run)
     service.sweep("expired rebuilds", settings.rebuild_lease, jobs.expire)
     service.sweep("rebuild queue", timedelta(seconds=10), jobs.measure)
-
-    moments = DatabaseClock(lambda: database_now(service.database.client))
-    reading = Reading(boards, challenges, moments.now, pages=settings.pages, fresh=settings.fresh)
+    now = DatabaseClock(lambda: database_now(service.database.client)).now
+    service.sweep("phases under way", timedelta(seconds=10), Measuring(store, boards, challenges, now).measure)
+    reading = Reading(boards, challenges, now, pages=settings.pages, fresh=settings.fresh)
     service.api(create_router(reading=reading), create_ops_router(rebuilds=rebuilds))
     service.authenticate(credentials)
     return service

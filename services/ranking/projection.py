@@ -9,6 +9,7 @@ before anything is changed (`plan`), so that a board is never ahead of what was 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -291,6 +292,18 @@ class Board:
     def submissions(self, team: str) -> int:
         """How many submissions of a team count."""
         return len(self._counted.get(team, ()))
+
+    def outcomes(self) -> Counter[str]:
+        """How many submissions are pending, how many scored, and how many came to each other end."""
+        return Counter(
+            record.ended.end.value if record.ended else "scored" if record.scores else "pending"
+            for record in self.records.values()
+        )
+
+    def bands(self) -> Counter[int]:
+        """How many of the submissions that count have a total from 0, 10, … up to the next; 100 is with 90."""
+        places = (entry for team in self._counted.values() for entry in team)
+        return Counter(min(max(-entry.total // 10_000_000, 0), 9) * 10 for entry in places)
 
     def facts(self) -> Iterator[BoardFact]:
         """Every fact on the board."""
