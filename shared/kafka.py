@@ -27,6 +27,8 @@ from shared.settings import Settings
 log = get_logger(__name__)
 
 CLIENT_TIMEOUT_MS = 10_000
+ADMIN_SECONDS = 30.0
+"""The admin client asks for ever where a broker dies under it; whoever started it decides then what to do."""
 SESSION_TIMEOUT_MS = 10_000
 # A dead letter is its record and some headers: it must fit where the record alone just fitted.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
@@ -198,19 +200,24 @@ async def ensure_topics(settings: Settings) -> None:
         ]
     admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka_bootstrap), request_timeout_ms=CLIENT_TIMEOUT_MS)
     try:
-        await admin.start()
-        existing = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in existing]
-        if missing:
-            answer = await admin.create_topics(missing, timeout_ms=CLIENT_TIMEOUT_MS)
-            for name, code, *_ in answer.topic_errors:
-                if code and for_code(code) is not TopicAlreadyExistsError:
-                    raise DependencyDown("kafka", f"{name}: {for_code(code).__name__}")
-            log.info("topics_created", topics=[topic.name for topic in missing])
+        async with asyncio.timeout(ADMIN_SECONDS):
+            await _create_missing(admin, wanted)
     except (KafkaError, OSError) as error:
         raise DependencyDown("kafka", repr(error)) from error
     finally:
         await admin.close()
+
+
+async def _create_missing(admin: AIOKafkaAdminClient, wanted: Sequence[NewTopic]) -> None:
+    await admin.start()
+    existing = set(await admin.list_topics())
+    missing = [topic for topic in wanted if topic.name not in existing]
+    if missing:
+        answer = await admin.create_topics(missing, timeout_ms=CLIENT_TIMEOUT_MS)
+        for name, code, *_ in answer.topic_errors:
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise DependencyDown("kafka", f"{name}: {for_code(code).__name__}")
+        log.info("topics_created", topics=[topic.name for topic in missing])
 
 
 def _new_topic(settings: Settings, name: str, partitions: int, retention_ms: int) -> NewTopic:
@@ -258,8 +265,9 @@ async def handled(settings: Settings, *, service: str, topic: str) -> dict[int, 
     full = f"{settings.kafka_topic_prefix}{topic}"
     admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka_bootstrap), request_timeout_ms=CLIENT_TIMEOUT_MS)
     try:
-        await admin.start()
-        offsets = await admin.list_consumer_group_offsets(f"{settings.kafka_topic_prefix}{service}.{topic}")
+        async with asyncio.timeout(ADMIN_SECONDS):
+            await admin.start()
+            offsets = await admin.list_consumer_group_offsets(f"{settings.kafka_topic_prefix}{service}.{topic}")
     except (KafkaError, OSError) as error:
         raise DependencyDown("kafka", repr(error)) from error
     finally:

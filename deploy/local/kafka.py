@@ -29,6 +29,7 @@ appender.console.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
 logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = INFO
 """
+ANSWER_SECONDS = 20.0
 
 
 class KafkaServer:
@@ -75,7 +76,9 @@ class KafkaServer:
                 raise self.process.failed(f"ended with {self.process.exit_code} while starting")
             try:
                 if not is_free(self.port):  # else aiokafka logs each vain attempt as an error
-                    await self._answers()
+                    # A broker that dies under them leaves the clients asking for ever, and nobody to start it again.
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await self._answers()
                     return
                 trouble = "it does not listen"
             except (KafkaError, OSError, TimeoutError) as error:

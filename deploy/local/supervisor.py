@@ -82,5 +82,7 @@ class Supervisor:
                 await part.start()
             except StartFailed as failed:
                 self._say(str(failed))
+            except Exception as error:  # noqa: BLE001  (whatever a client library makes of a server that dies under it)
+                self._say(f"{process.name} could not be seen to be ready: {error!r}")
             else:
                 self._say(f"{process.name} is ready again")

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local.fetch import Programs
+from deploy.local.kafka import KafkaServer
 from deploy.local.ports import free_port
 from deploy.local.process import Process, StartFailed
 from deploy.local.services import HttpPart
@@ -115,3 +117,37 @@ async def test_a_part_that_never_gets_ready_is_reported(tmp_path: Path) -> None:
     assert process.running
     await part.stop()
     assert not process.running
+
+
+async def test_a_part_whose_start_fails_in_a_way_nobody_foresaw_is_started_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = HttpPart.start
+    failures = [ValueError("an answer that no client can read")]
+
+    async def start(part: HttpPart) -> None:
+        await started(part)
+        if failures:
+            part.process.kill()
+            raise failures.pop()
+
+    monkeypatch.setattr(HttpPart, "start", start)
+    watched.part.process.kill()
+    await watched.until_said("an answer that no client can read")
+    await watched.until_said("ready again")
+    assert await watched.answers()
+
+
+async def test_a_broker_that_dies_under_the_question_whether_it_is_ready_is_not_waited_for(
+    tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = KafkaServer(tmp_path, programs)
+
+    async def asks_for_ever(self: KafkaServer) -> None:
+        server.process.kill()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(KafkaServer, "_answers", asks_for_ever)
+    monkeypatch.setattr("deploy.local.kafka.ANSWER_SECONDS", 0.2)
+    with pytest.raises(StartFailed, match="ended with -9 while starting"):
+        await server.start()
