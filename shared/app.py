@@ -177,11 +177,15 @@ class Service:
     # --- running
 
     def run(self) -> None:
-        """Run until told to stop by SIGTERM or SIGINT; exits 0 then, 1 if the process had to give up."""
+        """Run until told to stop by SIGTERM or SIGINT; exits 0 then, 1 if the process had to give up.
+
+        With `--prepare` on the command line it only makes the indexes and topics that are missing, and ends.
+        """
         logs.configure(self.settings.process or self.name, self.settings.log_level)
-        tracing.configure(
-            self.settings.process or self.name, self.settings.otlp_endpoint, self.settings.trace_share
-        )
+        if sys.argv[1:] == ["--prepare"]:
+            uvloop.run(self._only_prepare())
+            raise SystemExit(0)
+        tracing.configure(self.settings.process or self.name, self.settings.otlp_endpoint, self.settings.trace_share)
         # What was imported and composed lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -228,6 +232,12 @@ class Service:
         self._start("watchdog", self._watch)
         self._waiting_for = {}
         log.info("process_ready")
+
+    async def _only_prepare(self) -> None:
+        await self._until_there("mongodb", self._prepare_database)
+        await self._until_there("kafka", lambda: ensure_topics(self.settings))
+        self.mongo.close()
+        log.info("prepared")
 
     async def _prepare_database(self) -> None:
         await ping(self.mongo)
