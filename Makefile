@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 
-.PHONY: help setup fetch dev status down demo test test-fast test-faults lint format contracts metrics bench wheel clean
+.PHONY: help setup fetch dev status down demo test test-fast test-faults lint format contracts metrics bench helm wheel clean
 
 help: ## Print every target
 	@if [ -t 1 ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
@@ -65,6 +65,9 @@ metrics: setup ## Write docs/metrics.md from the metrics that the services expor
 
 bench: setup fetch ## Measure speed and memory beside the named rivals and print the ratios
 	$(PYTHON) -m bench $(OPTIONS)
+
+helm: setup ## Write the generated parts of the Helm chart, then lint, render and validate every example of values
+	@$(PYTHON) -m deploy.helm
 
 wheel: setup ## Build the wheel of the engine and the jiebang command into dist/
 	@$(UV) build --quiet --wheel

@@ -1,0 +1,1 @@
+"""The Helm chart, and what it is checked and documented with."""
