@@ -21,7 +21,10 @@ PROCESSES = (
 """Every process of the platform: a variable `JIEBANG_<PROCESS>_…` is that process's own business."""
 
 # Read by the `jiebang` command and the local platform, which often share an environment with the services.
-_OF_OTHERS = frozenset({"JIEBANG_CACHE_DIR", "JIEBANG_STATE_DIR", "JIEBANG_URL", "JIEBANG_KEY", "JIEBANG_GATEWAY_PORT"})
+_OF_OTHERS = frozenset(
+    {"JIEBANG_CACHE_DIR", "JIEBANG_STATE_DIR", "JIEBANG_URL", "JIEBANG_KEY", "JIEBANG_GATEWAY_PORT"}
+    | {"JIEBANG_PROMETHEUS"}
+)
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

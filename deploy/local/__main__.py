@@ -45,6 +45,9 @@ def up(
         int | None, typer.Option(help="Port of the API. [default: one chosen once]", envvar="JIEBANG_GATEWAY_PORT")
     ] = None,
     restart: Annotated[bool, typer.Option(help="Start parts again that end.")] = True,
+    prometheus: Annotated[
+        bool, typer.Option("--prometheus", help="Run a Prometheus too, with the alerts loaded. It must be installed.")
+    ] = False,
 ) -> None:
     """Start everything, print the address and one key per role, and keep it up until Ctrl-C."""
     folder = state or default_state()
@@ -53,11 +56,12 @@ def up(
         for given in ("JIEBANG_KAFKA_BOOTSTRAP", "JIEBANG_MONGO_URI"):
             if given in os.environ:
                 print(f"what the server of {given} holds is kept: --fresh clears this machine's state alone")
-    ended = asyncio.run(_keep_up(Platform(folder, gateway_port=port, restart=restart)))
+    platform = Platform(folder, gateway_port=port, restart=restart, prometheus=prometheus)
+    ended = asyncio.run(_keep_up(platform, prometheus=prometheus))
     raise typer.Exit(1 if ended else 0)
 
 
-async def _keep_up(platform: Platform) -> bool:
+async def _keep_up(platform: Platform, *, prometheus: bool) -> bool:
     """Runs the platform until a signal; returns whether a part ended that was not to be started again."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -75,6 +79,8 @@ async def _keep_up(platform: Platform) -> bool:
         await starting
         for role, key in (await issue_keys(platform)).items():
             print(f"{role:<10} {key}")
+        if prometheus:
+            print(f"{'Prometheus':<10} {platform.prometheus_url}")
         print(f"{'API':<10} {platform.url}\n{'state':<10} {platform.state}\nCtrl-C stops it.", flush=True)
         ended = asyncio.create_task(platform.ended())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,8 +114,10 @@ def status(state: State = None) -> None:
         ready, words = _readiness(internal)
         answers.append(ready)
         table.add_row(row.name, words if ready else f"[red]{words}[/red]", f"http://127.0.0.1:{internal}/readyz")
-    answers.append(not is_free(int(known["url"].rpartition(":")[2])))
-    table.add_row("gateway", "ready" if answers[-1] else "[red]away[/red]", known["url"])
+    for name, address in (("gateway", known["url"]), ("prometheus", known.get("prometheus"))):
+        if address is not None:
+            answers.append(not is_free(int(address.rpartition(":")[2])))
+            table.add_row(name, "ready" if answers[-1] else "[red]away[/red]", address)
     Console().print(table)
     raise typer.Exit(0 if all(answers) else 1)
 

@@ -16,6 +16,7 @@ from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
 from deploy.local.ports import stored_port
 from deploy.local.process import Process, StartFailed
+from deploy.local.prometheus import Target, find_prometheus, prometheus_part, write_targets
 from deploy.local.services import SERVICE_PROCESSES, HttpPart, gateway_part, service_part
 from deploy.local.state import hold
 from deploy.local.supervisor import Part, Supervisor
@@ -26,7 +27,7 @@ from shared.settings import Settings, SettingsError
 # These concern the local platform itself; the services refuse variables that they do not know.
 OWN_VARIABLES = frozenset(
     {"JIEBANG_CACHE_DIR", "JIEBANG_STATE_DIR", "JIEBANG_GATEWAY_PORT", "JIEBANG_MAVEN_REPOSITORY"}
-    | {"JIEBANG_URL", "JIEBANG_KEY"}
+    | {"JIEBANG_URL", "JIEBANG_KEY", "JIEBANG_PROMETHEUS"}
 )
 
 
@@ -42,9 +43,15 @@ class Platform:
         gateway_port: int | None = None,
         restart: bool = True,
         for_tests: bool = False,
+        prometheus: bool = False,
+        alert_time_factor: float = 1.0,
         say: Say = say,
     ) -> None:
-        """`settings` are `JIEBANG_*` variables for the services; `restart=False` leaves what ends as it is."""
+        """`settings` are `JIEBANG_*` variables for the services; `restart=False` leaves what ends as it is.
+
+        With `prometheus` a Prometheus watches it, in whose alerts every length of time is multiplied by
+        `alert_time_factor`.
+        """
         self.state = state.absolute()
         self.parts: dict[str, Part] = {}
         self._programs = programs
@@ -52,6 +59,8 @@ class Platform:
         self._gateway_port = gateway_port
         self._restart = restart
         self._for_tests = for_tests
+        self._prometheus = prometheus
+        self._alert_time_factor = alert_time_factor
         self._say = say
         self._supervisor = Supervisor(say)
         self._lock: IO[str] | None = None
@@ -74,8 +83,13 @@ class Platform:
         """The address of the database in use."""
         return self.environment["JIEBANG_MONGO_URI"]
 
+    @property
+    def prometheus_url(self) -> str:
+        """The address of the Prometheus that watches this platform."""
+        return f"http://127.0.0.1:{stored_port(self.state, 'prometheus')}"
+
     def process(self, name: str) -> Process:
-        """The process of a part: `kafka`, `mongo`, `gateway` or a row of the table of services."""
+        """The process of a part: `kafka`, `mongo`, `gateway`, `prometheus` or a row of the table of services."""
         return self.parts[name].process
 
     # --- starting and stopping -----------------------------------------------------------------------------------
@@ -88,6 +102,8 @@ class Platform:
             FetchFailed: Kafka, MongoDB or Java could not be had.
         """
         begun = time.monotonic()
+        if self._prometheus:
+            find_prometheus()
         self._take_state()
         try:
             await self._start_servers()
@@ -153,10 +169,28 @@ class Platform:
             self._gateway_port = stored_port(self.state, "gateway")
         services = [service_part(row, self.state, environment) for row in SERVICE_PROCESSES]
         parts: list[HttpPart] = [*services, gateway_part(self.state, self._gateway_port)]
+        if self._prometheus:
+            write_targets(self.state, [])
+            parts.append(prometheus_part(self.state, time_factor=self._alert_time_factor))
         self.parts |= {part.name: part for part in parts}
         self._say(f"starting {len(services)} service processes")
         await _all(part.start() for part in parts)
+        self._tell_prometheus()
         self._watch(parts)
+
+    def _tell_prometheus(self) -> None:
+        """Whom to ask: from when they are ready, and no longer than they are to run."""
+        if not self._prometheus:
+            return
+        write_targets(
+            self.state,
+            [
+                Target(row.name, name, stored_port(self.state, f"{name}.internal"))
+                for row in SERVICE_PROCESSES
+                for name in self.parts
+                if name == row.name or (name.startswith(f"{row.name}-") and name.removeprefix(f"{row.name}-").isdigit())
+            ],
+        )
 
     def settings_of_services(self) -> dict[str, str]:
         """The environment of the services; settings given from outside win over those made here."""
@@ -176,6 +210,7 @@ class Platform:
             "url": self.url,
             "kafka": self.kafka_bootstrap,
             "mongo": self.mongo_uri,
+            **({"prometheus": self.prometheus_url} if self._prometheus else {}),
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         written = self.state / "platform.json.new"
@@ -225,6 +260,7 @@ class Platform:
             for running in list(self.parts)
             if running.startswith(f"{name}-") and running.removeprefix(f"{name}-").isdigit() and running not in wanted
         ]
+        self._tell_prometheus()
         await self._supervisor.release(surplus)
         environment = self.settings_of_services()
         added = [
@@ -235,6 +271,7 @@ class Platform:
         self.parts |= {part.name: part for part in added}
         await _all([*(part.stop() for part in surplus), *(part.start() for part in added)])
         self._watch(added)
+        self._tell_prometheus()
 
 
 async def _all(starts: Iterable[object]) -> None:

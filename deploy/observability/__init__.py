@@ -1,0 +1,1 @@
+"""What watches the platform: alerts, their tests, and dashboards."""
