@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 
-.PHONY: help setup fetch dev status down demo test test-fast test-faults lint format contracts metrics bench helm wheel clean
+.PHONY: help setup fetch dev status down demo observe test test-fast test-faults lint format contracts metrics bench helm wheel clean
 
 help: ## Print every target
 	@if [ -t 1 ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
@@ -25,7 +25,7 @@ setup: $(filter .uv/bin/uv,$(UV)) ## Install everything into .venv, the jiebang 
 fetch: setup ## Fetch Kafka, MongoDB and Java into the cache where they are missing
 	@$(PYTHON) -m deploy.local fetch
 
-dev: setup fetch ## Keep the whole platform up; prints its address and one key per role (OPTIONS="--fresh --port 8080")
+dev: setup fetch ## Keep the whole platform up; prints its address and one key per role (OPTIONS="--fresh --port 8080 --prometheus")
 	@$(PYTHON) -m deploy.local up $(OPTIONS)
 
 status: setup ## Show which parts of the platform that `make dev` started are ready
@@ -36,6 +36,9 @@ down: setup ## Stop the platform that `make dev` started
 
 demo: setup fetch ## Play a competition on this machine: three challenges, six teams, three attackers; leaves nothing running
 	@$(PYTHON) -m deploy.local.demo $(OPTIONS)
+
+observe: setup fetch ## Let a Prometheus watch the demo and three faults: each calls its alert and no other (needs prometheus)
+	@$(PYTHON) -m deploy.local.observe $(OPTIONS)
 
 test: setup fetch ## Run all tests, with the system tests on a real Kafka and MongoDB (OPTIONS="-k upload")
 	$(PYTHON) -m pytest -q -m "not faults" $(OPTIONS)

@@ -25,13 +25,13 @@ class Delivery:
 class Receiver:
     """Takes webhooks at `url_for(sponsor)` and verifies each with that sponsor's secret; a context manager."""
 
-    def __init__(self, heard: Callable[[Delivery], None] = lambda delivery: None) -> None:
-        """`heard` is told of each delivery, in the thread that took it."""
+    def __init__(self, heard: Callable[[Delivery], None] = lambda delivery: None, *, port: int = 0) -> None:
+        """`heard` is told of each delivery, in the thread that took it; without a `port` a free one is taken."""
         self._heard = heard
         self._lock = Lock()
         self._secrets: dict[str, Webhook] = {}
         self._deliveries: list[Delivery] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, name="sponsor's receiver", daemon=True)
 
@@ -45,6 +45,11 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_port)
 
     def url_for(self, sponsor: str) -> str:
         """The address at which one sponsor's webhooks are taken."""
