@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 
-.PHONY: help setup fetch dev status down demo observe test test-fast test-faults lint format contracts metrics bench helm wheel clean
+.PHONY: help setup fetch dev status down demo observe test test-fast test-faults lint format contracts dashboards metrics bench helm wheel clean
 
 help: ## Print every target
 	@if [ -t 1 ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
@@ -62,6 +62,9 @@ format: setup ## Put the code into the one format
 
 contracts: setup ## Write JSON Schemas and AsyncAPI documents from the event models
 	$(PYTHON) -m shared.contracts.generate
+
+dashboards: setup ## Write Grafana's dashboards in deploy/observability/dashboards from their code
+	@$(PYTHON) -m deploy.observability.generate
 
 metrics: setup ## Write docs/metrics.md from the metrics that the services export
 	@$(PYTHON) -m shared.metrics_page

@@ -56,9 +56,9 @@ def within(histogram: str, seconds: str) -> Query:
     )
 
 
-def _burn(title: str, of: str, budget: str) -> Iterable[Query]:
+def _burn(title: str, of: str, budget: str, otherwise: str = "") -> Iterable[Query]:
     for window in ("5m", "1h", "6h"):
-        yield Query(f"slo:{of}:ratio{window} / {budget}", f"{title}, {window}")
+        yield Query(f"slo:{of}:ratio{window} / {budget}{otherwise}", f"{title}, {window}")
 
 
 def overview() -> Dashboard:
@@ -71,7 +71,8 @@ def overview() -> Dashboard:
                 "Requests answered without a fault of ours",
                 "Promised: 99.9 %.",
                 Query(
-                    "1 - sum(increase(platform_faults_total[$__range])) / sum(increase(http_requests_total[$__range]))"
+                    '1 - (sum(increase(http_requests_total{status=~"5.."}[$__range])) or vector(0))'
+                    " / sum(increase(http_requests_total[$__range]))"
                 ),
                 0.999,
             ),
@@ -94,7 +95,7 @@ def overview() -> Dashboard:
                 "At 1 the budget of 30 days lasts 30 days; above 14.4 a person is called.",
                 *_burn("ranks", "ranked_late", "0.01"),
                 *_burn("events", "delivered_late", "0.01"),
-                *_burn("requests", "api_errors", "0.001"),
+                *_burn("requests", "api_errors", "0.001", " or 0 * sum(http_requests_total)"),  # no fault, no series
             ),
             lines(
                 "Alerts",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, common, stat, timeseries
@@ -50,7 +51,7 @@ def _dressed(
     panel: AnyPanel, title: str, says: str, queries: Sequence[Query], unit: str, *, span: int, height: int
 ) -> AnyPanel:
     panel.title(title).description(says).datasource(_SOURCE).unit(unit).span(span).height(height)
-    for letter, query in zip("ABCDEFGH", queries, strict=False):
+    for letter, query in zip(ascii_uppercase, queries, strict=False):
         target = Dataquery().ref_id(letter).expr(query.expression).legend_format(query.legend).datasource(_SOURCE)
         target.range() if isinstance(panel, timeseries.Panel) else target.instant()
         panel.with_target(target.exemplar(True) if query.exemplars else target)

@@ -32,9 +32,7 @@ class PanelQuery:
 
     def filled_in(self, window: str = "5m", span: str = "1h") -> str:
         """The query as Grafana sends it: rates over `window`, sums over the `span` looked at, nothing picked out."""
-        return (
-            self.written.replace("$__rate_interval", window).replace("$__range", span).replace("$challenge", ".*")
-        )  # fmt: skip
+        return self.written.replace("$__rate_interval", window).replace("$__range", span).replace("$challenge", ".*")
 
 
 def queries(folder: Path = FOLDER) -> Iterator[PanelQuery]:
@@ -58,7 +56,7 @@ def without_data(prometheus: str, *, since: float, until: float | None = None, w
     missing: list[str] = []
     with httpx.Client(base_url=prometheus, timeout=30, trust_env=False) as client:
         for query in queries():
-            asked = {"query": query.filled_in(window, span), "start": since, "end": end, "step": step}
+            asked = httpx.QueryParams(query=query.filled_in(window, span), start=since, end=end, step=step)
             answer = client.get("/api/v1/query_range", params=asked).json()
             if answer["status"] != "success":
                 missing.append(f"{query.dashboard}, {query.panel}: {answer['error']}: {query.written}")
