@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.helm import readme, schema
-from deploy.helm.chart import CHART, EXAMPLES, example
+from deploy.helm.chart import CHART, DASHBOARDS, EXAMPLES, ROOT, example
 from deploy.helm.settings import NOT_FOR_A_CLUSTER, PROCESSES, SET_BY_CHART, own_settings, shared_settings
 from deploy.local.gateway import ROUTES
 from deploy.local.services import SERVICE_PROCESSES
@@ -247,6 +247,36 @@ def test_each_value_is_in_the_schema_and_each_of_the_schema_s_has_a_default() ->
     assert sorted(compare(declared, VALUES)) == [
         "enabled", "gateway.timeouts.backendRequest", "gateway.timeouts.request", "global",
     ]  # fmt: skip
+
+
+def test_the_alerts_are_those_that_are_tested(objects: dict[str, Any]) -> None:
+    (rule,) = of_kind(objects["keda"], "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((ROOT / "deploy/observability/alerts.yaml").read_text("utf-8"))
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_what_is_scraped_has_the_jobs_that_the_alerts_speak_of(objects: dict[str, Any]) -> None:
+    """The job is read from the Service for a ServiceMonitor, from the pod for a PodMonitor."""
+    monitors = of_kind(objects["keda"], "ServiceMonitor") + of_kind(objects["keda"], "PodMonitor")
+    assert {each["spec"]["jobLabel"] for each in monitors} == {"app.kubernetes.io/component"}
+    assert {component(each) for each in monitors} == {row.name for row in SERVICE_PROCESSES}
+    labelled = of_kind(objects["keda"], "Service") + of_kind(objects["keda"], "Deployment")
+    for monitor in monitors:
+        selected = monitor["spec"]["selector"]["matchLabels"].items()
+        assert any(selected <= each["metadata"]["labels"].items() for each in labelled)
+    alerts = (ROOT / "deploy/observability/alerts.yaml").read_text("utf-8")
+    assert "|".join(row.name for row in SERVICE_PROCESSES) in alerts
+
+
+def test_each_dashboard_is_where_grafana_looks_for_it(objects: dict[str, Any]) -> None:
+    made = {
+        name: json.loads(text)
+        for each in of_kind(objects["production"], "ConfigMap")
+        if each["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for name, text in each["data"].items()
+    }
+    assert made == {file.name: json.loads(file.read_text("utf-8")) for file in DASHBOARDS.glob("*.json")}
+    assert made
 
 
 def test_the_key_that_is_made_is_one_that_receipts_can_be_signed_with(
