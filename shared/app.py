@@ -166,9 +166,11 @@ class Service:
         assert self.application is not None, "call api() first"
         self.application.state.authenticator = Authenticator(credentials, self.clock)
 
-    def sweep(self, name: str, every: timedelta, task: Callable[[], Awaitable[int | None]]) -> None:
-        """Run a task periodically, in every replica."""
-        self.background(f"sweep {name}", lambda: sweeper.run(sweeper.Sweep(name, every, task)))
+    def sweep(
+        self, name: str, every: timedelta, task: Callable[[], Awaitable[int | None]], *, at_once: bool = False
+    ) -> None:
+        """Run a task periodically, in every replica; `at_once` for the first time as soon as the process is ready."""
+        self.background(f"sweep {name}", lambda: sweeper.run(sweeper.Sweep(name, every, task, at_once)))
 
     def background(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a loop for as long as the process runs. If it ends by itself the process ends too, and is restarted."""
@@ -226,7 +228,8 @@ class Service:
         await self._until_there("kafka", lambda: ensure_topics(self.settings))
         if self._streams:
             await self._until_there("kafka", self._start_broker)
-            self.sweep("dead letters", timedelta(minutes=1), self.office.measure)
+            # At once: an alert on dead letters must not end for a minute because the process was restarted.
+            self.sweep("dead letters", timedelta(minutes=1), self.office.measure, at_once=True)
         for name, work in self._background:
             self._start(name, work)
         self._start("watchdog", self._watch)

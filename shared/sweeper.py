@@ -20,11 +20,12 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One periodic task. `task` returns how much it found to do, for the log."""
+    """One periodic task. `task` returns how much it found to do, for the log; `at_once` begins it without a wait."""
 
     name: str
     every: timedelta
     task: Callable[[], Awaitable[int | None]]
+    at_once: bool = False
 
 
 async def run(sweep: Sweep) -> None:
@@ -34,8 +35,10 @@ async def run(sweep: Sweep) -> None:
     """
     period = sweep.every.total_seconds()
     metrics.begin_at_zero(metrics.SWEEPS_FAILED, [sweep.name])
+    wait = 0.0 if sweep.at_once else period * random.uniform(0.8, 1.2)
     while True:
-        await asyncio.sleep(period * random.uniform(0.8, 1.2))
+        await asyncio.sleep(wait)
+        wait = period * random.uniform(0.8, 1.2)
         try:
             found = await sweep.task()
             if found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 
 from shared import metrics
 from shared.failures import DependencyDown, TransientError
-from shared.sweeper import each
+from shared.sweeper import Sweep, each, run
 
 
 async def test_one_that_fails_is_counted_and_holds_up_none_behind_it() -> None:
@@ -33,3 +36,17 @@ async def test_a_dependency_that_is_away_ends_the_sweep() -> None:
     with pytest.raises(DependencyDown):
         await each("a task", ["first", "second"], act)
     assert asked == ["first"]
+
+
+async def test_a_task_that_must_not_wait_runs_as_soon_as_it_is_begun() -> None:
+    ran = asyncio.Event()
+
+    async def task() -> int:
+        ran.set()
+        return 0
+
+    sweeping = asyncio.ensure_future(run(Sweep("at once", timedelta(hours=1), task, at_once=True)))
+    try:
+        await asyncio.wait_for(ran.wait(), 30)
+    finally:
+        sweeping.cancel()
