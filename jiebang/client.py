@@ -69,10 +69,15 @@ class Unreachable(JiebangError):
         )
 
 
+class WrongAccess(JiebangError):
+    """What was given as the server's address, or as a key for it, cannot be one."""
+
+
 class Client:
     """One server, one key. Reads and idempotent writes are tried again for half a minute while the server is away.
 
-    Raises `Problem` when the server says no, `Unreachable` when it says nothing. Also a context manager.
+    Raises `WrongAccess` for an address or a key that cannot be one, `Problem` when the server says no, `Unreachable`
+    when it says nothing. Also a context manager.
     """
 
     def __init__(
@@ -85,6 +90,11 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self._patience = patience
+        _require_address(self.url)
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise WrongAccess(
+                "malformed_key", "That is not a key of this platform.", "A key looks like jb_team_…; copy it whole."
+            )
         headers = {"Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -282,6 +292,18 @@ class Client:
                     raise Problem.of(response)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _require_address(url: str) -> None:
+    try:
+        address = httpx.URL(url)
+        good = address.scheme in {"http", "https"} and bool(address.host)
+    except (httpx.InvalidURL, UnicodeError):
+        good = False
+    if not good:
+        raise WrongAccess(
+            "malformed_url", f"{url!r} is no address of a server.", "Write it as https://jiebang.example."
+        )
 
 
 def _given(query: Mapping[str, str | int | None]) -> dict[str, str | int]:

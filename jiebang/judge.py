@@ -181,7 +181,8 @@ class Report:
         if not self.passed:
             failed = ", ".join(gate.id for gate in self.gates if gate.status is not GateStatus.PASSED)
             return f"<Report rejected by {failed}>"
-        return f"<Report {self.total} {self.grade}{' provisional' if self.provisional else ''}>"
+        warned = f", {len(self.warnings)} in .warnings" if self.warnings else ""
+        return f"<Report {self.total} {self.grade}{' provisional' if self.provisional else ''}{warned}>"
 
 
 def canonical_json(data: Mapping[str, Any]) -> str:
@@ -345,5 +346,9 @@ def _scratch(scratch: Path | None, stack: ExitStack) -> Path:
 def _open(paths: Paths, scratch: Path, progress: Progress | None) -> OpenedDataset:
     from jiebang.dataset.opening import open_dataset
 
+    if not isinstance(paths, (str, Path, Sequence)):
+        raise TypeError(
+            f"a path is needed, not a {type(paths).__name__}; what is in memory is saved first, as by .to_parquet(…)"
+        )
     listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
     return open_dataset([Path(path) for path in listed], scratch=scratch, progress=progress)

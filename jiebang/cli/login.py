@@ -18,6 +18,10 @@ from jiebang.client import Client, Problem
 
 _URL_VARIABLE = "JIEBANG_URL"
 _KEY_VARIABLE = "JIEBANG_KEY"
+_COMMANDS = {
+    "not_registered": "Take the challenge up first: `jiebang challenge join CHALLENGE`.",
+    "too_late_to_cancel": "See what became of it: `jiebang status SUBMISSION`.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,11 @@ def client() -> Iterator[Client]:
         try:
             yield result
         except Problem as problem:
-            if problem.status != httpx.codes.UNAUTHORIZED:
-                raise
-            raise _no_entry(found) from None
+            if problem.status == httpx.codes.UNAUTHORIZED:
+                raise _no_entry(found) from None
+            # The server speaks of its routes; whoever sits here has commands.
+            problem.detail = _COMMANDS.get(problem.code, problem.detail)
+            raise
 
 
 def _no_entry(found: Login) -> WrongUse:

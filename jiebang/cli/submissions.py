@@ -17,6 +17,7 @@ from jiebang.cli.terminal import (
     Exit,
     WrongUse,
     check_target,
+    counted,
     err,
     escape,
     local_time,
@@ -61,6 +62,7 @@ def submit(
                 f"[green]✓[/] Received as [bold]{escape(str(submission['id']))}[/] at "
                 f"{local_time(submission['received_at'])} ({size(package.length)})."
             )
+            say(f"  {_attempts(submission['quota'])}")
         if wait:
             final = follow(server, str(submission["id"]), quiet=as_json)
             if as_json:
@@ -72,6 +74,15 @@ def submit(
         print_json(submission)
     if not kept:
         raise typer.Exit(Exit.UNAVAILABLE)
+
+
+def _attempts(used: dict[str, Any]) -> str:
+    """How many attempts are used and left: a rejected submission has used one too, so it is said each time."""
+    left = min(used["per_day"] - used["used_today"], used["total"] - used["used_total"])
+    return (
+        f"Attempt {used['used_today']} of {used['per_day']} today, {used['used_total']} of {used['total']} in all; "
+        f"{counted(left, 'attempt')} left now."
+    )
 
 
 def _upload(server: Client, package: Package, sha256: str, quiet: bool) -> str:

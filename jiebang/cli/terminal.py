@@ -76,7 +76,7 @@ class Unexpected(JiebangError):
         )
 
 
-_WRONG_USE_CODES = frozenset({"no_such_path"})
+_WRONG_USE_CODES = frozenset({"no_such_path", "malformed_key", "malformed_url"})
 _WRONG_USE_STATUS = frozenset({400, 401, 422})
 
 

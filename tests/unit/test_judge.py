@@ -34,6 +34,16 @@ def test_measures_are_found_by_name(report: Report) -> None:
     assert repr(report) == "<Report 98.118792 A provisional>"
 
 
+def test_a_name_that_is_no_column_shows_in_a_notebook_at_once(tmp_path: Path) -> None:
+    path = load_case("penguins").write(tmp_path) / "penguins.csv"
+    assert repr(jiebang.score(path, label="speices")).endswith(", 1 in .warnings>")
+
+
+def test_a_data_frame_is_refused_with_what_to_do() -> None:
+    with pytest.raises(TypeError, match="not a Table; what is in memory is saved first"):
+        jiebang.score(pa.table({"a": [1]}))  # type: ignore[arg-type]
+
+
 def test_the_json_has_what_the_command_promises(report: Report) -> None:
     data = report.as_dict()
     promised = {

@@ -131,6 +131,7 @@ class Platform:
             "received_at": "2026-01-31T10:00:00Z",
             "timeline": [{"state": "received", "at": "2026-01-31T10:00:00Z"}],
             "receipt": signed_receipt(self.key, facts),
+            "quota": {"per_day": 5, "used_today": 2, "total": 20, "used_total": 16},
         }
         return 201, self.submissions[name], {}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jiebang.client import Client, Problem, Unreachable
+from jiebang.client import Client, Problem, Unreachable, WrongAccess
 from jiebang.packing import Package
 from tests.unit.cli.platform import Platform, problem
 
@@ -134,3 +134,17 @@ def test_a_key_that_is_simply_wrong_is_said_at_once(client: Client, platform: Pl
     with pytest.raises(Problem):
         client.get("/v1/keys")
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:…", "127.0.0.1:8080", "ftp://jiebang.example", "http://", ""])
+def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(WrongAccess) as wrong:
+        Client(url)
+    assert wrong.value.code == "malformed_url"
+
+
+@pytest.mark.parametrize("key", ["jb_team_…", "jb_team_a\nb"])
+def test_what_is_no_key_is_sent_nowhere(key: str) -> None:
+    with pytest.raises(WrongAccess) as wrong:
+        Client("http://127.0.0.1:1", key)
+    assert wrong.value.code == "malformed_key"

@@ -70,8 +70,24 @@ def test_submit_says_what_became_of_it(logged_in: Command) -> None:
     ran = logged_in("submit", PENGUINS, "--challenge", "chl_1", "--wait")
     assert ran.code == 0
     assert "Received as" in ran.err
+    assert "Attempt 2 of 5 today, 16 of 20 in all; 3 attempts left now." in ran.err
     assert "rank 1" in ran.out
     assert "87.125000" in ran.out
+
+
+def test_who_has_not_joined_is_told_the_command(logged_in: Command, platform: Platform) -> None:
+    route = "Register the team first (POST /v1/challenges/{id}/registrations)."
+    platform.answers["POST", "/v1/submissions"] = problem(403, "not_registered", "Not registered.", detail=route)
+    ran = logged_in("submit", PENGUINS, "--challenge", "chl_1")
+    assert ran.code == 1
+    assert "jiebang challenge join" in ran.err
+    assert "POST" not in ran.err
+
+
+def test_a_placeholder_that_was_pasted_is_wrong_use(jiebang: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIEBANG_URL", "http://127.0.0.1:…")
+    ran = jiebang("challenge", "list", "--json")
+    assert (ran.code, ran.json["code"]) == (2, "malformed_url")
 
 
 def test_a_killed_submit_resumes_when_run_again(logged_in: Command, platform: Platform, tmp_path: Path) -> None:
@@ -330,6 +346,16 @@ def test_dead_letters_are_listed_and_redriven(logged_in: Command, platform: Plat
     assert logged_in("ops", "dlq", "redrive", "ranking", "--all", "--json").json["redriven"] == ["a:1:2"]
     ((_, body),) = platform.asked("POST", "/v1/ops/ranking/dead-letters/redrive")
     assert body == {"all": True}
+
+
+@pytest.mark.parametrize("command", [("list", "nosuch"), ("show", "nosuch", "x"), ("discard", "nosuch", "x")])
+def test_a_service_without_dead_letters_is_told_from_those_with(
+    logged_in: Command, platform: Platform, command: tuple[str, ...]
+) -> None:
+    ran = logged_in("ops", "dlq", *command)
+    assert ran.code == 2
+    assert "Choose from ingest, scoring, ranking, notify." in ran.err
+    assert platform.requests == []
 
 
 def test_a_redrive_that_fails_again_ends_with_1(logged_in: Command, platform: Platform) -> None:
