@@ -1,4 +1,4 @@
-"""`python -m deploy.local.observe`: a Prometheus watches the platform; a fault calls its alert and no other."""
+"""`python -m deploy.local.observe`: Prometheus watches; every dashboard has data, and each fault calls its alert."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from deploy.local.platform import Platform
 from deploy.local.process import StartFailed
 from deploy.local.prometheus import RULES, scrape_seconds
 from deploy.local.services import SERVICE_PROCESSES
+from deploy.observability.queries import queries, without_data
 from jiebang.client import Client
 from jiebang.errors import JiebangError
 from jiebang.packing import Package
@@ -171,7 +172,10 @@ def observe(
         float, typer.Option(help="What every `for` and range of the alerts is multiplied by, to take minutes.")
     ] = 0.1,
 ) -> None:
-    """Play the demo while Prometheus watches: every alert is quiet. Then three faults: each calls its alert alone."""
+    """Play the demo while Prometheus watches: every alert is quiet, every panel of the dashboards has data.
+
+    Then three faults: each calls its alert alone.
+    """
     configure("observe", "ERROR")
     state = Path(tempfile.mkdtemp(prefix="jiebang-observe-"))
     begun = time.monotonic()
@@ -210,6 +214,10 @@ async def _observe(state: Path, time_factor: float) -> None:
         if fired := await watch.fired_since(began):
             raise NotObserved(f"with nothing wrong these fired: {sorted(fired)}")
         print(f"the demo       {len(competition.attempts)} submissions, all {len(names)} alerts quiet")
+        asked = sum(1 for _ in queries())
+        if unanswered := await asyncio.to_thread(without_data, platform.prometheus_url, since=began, window="1m"):
+            raise NotObserved("these queries of the dashboards find no data:\n" + "\n".join(unanswered))
+        print(f"dashboards     all {asked} queries find data")
         rehearsal = Rehearsal(platform, watch, keys, competition)
         for title, fault, expected in (
             ("stage stopped", rehearsal.a_stage_stopped, "StageStopped"),

@@ -306,7 +306,11 @@ def security() -> Dashboard:
             lines(
                 "Turned away",
                 "Requests with no key (401), for what is another's (403, 404), or too many (429).",
-                per_minute('http_requests_total{status=~"401|403|404|429"}', "status"),
+                Query(
+                    '60 * sum by (status) (rate(http_requests_total{status=~"401|403|404|429"}[$__rate_interval]))'
+                    " or 0 * sum(rate(http_requests_total[$__rate_interval]))",  # nobody turned away, no series
+                    "{{status}}",
+                ),
             ),
             lines("Faults of ours", "Requests answered 503, by route.", per_minute("platform_faults_total", "route")),
         ],
