@@ -118,8 +118,10 @@ def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping:
 
     @router.get("/quota")
     async def show_quota(request: Request, team: Team, challenge: Annotated[str, Query(max_length=64)]) -> Response:
-        """What the team has used of its attempts in a challenge, attempt by attempt."""
+        """What the team has used of its attempts in a challenge that it is registered for, attempt by attempt."""
         allowance = (await intake.board.challenge(challenge)).allowance
+        if not await intake.board.is_registered(team.owner, challenge):
+            raise commands.NotRegistered(challenge)
         ledger = await intake.ledgers.load(team.owner, challenge)
         return conditional(request, json_bytes(quota_view(ledger, allowance, await intake.submissions.now())))
 

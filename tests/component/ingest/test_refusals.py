@@ -48,6 +48,14 @@ async def test_a_team_that_is_not_registered(stage: Stage) -> None:
     assert (problem["status"], problem["code"]) == (403, "not_registered")
 
 
+async def test_there_is_no_quota_in_a_challenge_that_the_team_never_joined(stage: Stage) -> None:
+    joined, other = await stage.challenge(), await stage.challenge()
+    team = await stage.team(joined)
+    assert (await team.quota(joined))["used_total"] == 0
+    problem = refusal(await team.http.get("/v1/quota", params={"challenge": other}))
+    assert (problem["status"], problem["code"]) == (403, "not_registered")
+
+
 @pytest.mark.parametrize(("starts", "ends"), [(1, 2), (-3, -2)])
 async def test_a_closed_phase_says_when_it_is(stage: Stage, starts: int, ends: int) -> None:
     challenge = await stage.challenge(starts=timedelta(hours=starts), ends=timedelta(hours=ends))
