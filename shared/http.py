@@ -21,6 +21,8 @@ from shared.problems import Fault, Problem
 LARGEST_JSON = 1024 * 1024
 LONGEST_IDEMPOTENCY_KEY = 255
 MOST_LISTED = 200
+GONE = 499
+"""What a request is counted under whose client went away before it was answered: no fault of the platform."""
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 Limit = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many to list.")]
@@ -280,7 +282,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 503
+        status = GONE
         traceparent = next(
             (value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None
         )

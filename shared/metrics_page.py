@@ -25,6 +25,9 @@ first increase is seen. A process exports metrics without labels even where they
 there, and take no part in a sum or a maximum.
 
 The alerts on them are in `deploy/observability/alerts.yaml`; each has a page in [runbooks](runbooks/).
+`make dev OPTIONS=--prometheus` runs a Prometheus with these alerts beside the platform of this machine. `make observe`
+rehearses them: with the demo alone all are quiet, then three faults call one alert each. For that the length of every
+`for` and every range is multiplied by a factor (`OPTIONS="--time-factor 0.1"`); the limits stay as they are.
 """
 
 

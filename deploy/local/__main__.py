@@ -21,6 +21,7 @@ from deploy.local.keys import issue_keys
 from deploy.local.platform import Platform
 from deploy.local.ports import is_free, stored_port
 from deploy.local.process import StartFailed
+from deploy.local.prometheus import find_prometheus
 from deploy.local.services import SERVICE_PROCESSES
 from deploy.local.state import clear, default_state, holder
 from shared.logs import configure
@@ -34,7 +35,11 @@ State = Annotated[Path | None, typer.Option("--state", help="Folder of its state
 def fetch() -> None:
     """Fetch Kafka, MongoDB and Java into the cache, where they are missing."""
     programs = fetch_all()
-    print(f"java    {programs.java}\nkafka   {programs.kafka_jars}\nmongod  {programs.mongod}")
+    print(f"java        {programs.java}\nkafka       {programs.kafka_jars}\nmongod      {programs.mongod}")
+    try:
+        print(f"prometheus  {find_prometheus()}")
+    except StartFailed as missing:
+        print(f"prometheus  none, which only --prometheus, `make observe` and the tests of the alerts need. {missing}")
 
 
 @app.command()

@@ -17,7 +17,17 @@ from pydantic import BaseModel
 from shared import metrics, problems
 from shared.contracts.envelope import rfc3339
 from shared.failures import DependencyDown, TransientError
-from shared.http import BoundedJson, GivenMoment, Observed, conditional, cursor_of, fingerprint, link_next, place_of
+from shared.http import (
+    GONE,
+    BoundedJson,
+    GivenMoment,
+    Observed,
+    conditional,
+    cursor_of,
+    fingerprint,
+    link_next,
+    place_of,
+)
 from shared.objects import StorageFull
 from shared.problems import Problem
 
@@ -216,3 +226,36 @@ async def test_methods_that_clients_make_up_are_one_label(api: httpx.AsyncClient
     methods = {sample.labels["method"] for metric in metrics.REQUESTS.collect() for sample in metric.samples}
     assert "other" in methods
     assert not [method for method in methods if method.startswith("MADEUP")]
+
+
+async def test_a_client_that_goes_away_in_the_middle_of_its_body_is_no_fault_of_ours() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/thing",
+        "raw_path": b"/thing",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    before = counted(str(GONE))
+    await application()(scope, receive, send)
+    assert sent == []
+    assert counted(str(GONE)) == before + 1
+
+
+def counted(status: str) -> float:
+    """How many requests were counted under a status."""
+    return sum(
+        sample.value
+        for metric in metrics.REQUESTS.collect()
+        for sample in metric.samples
+        if sample.name == "http_requests_total" and sample.labels["status"] == status
+    )
