@@ -28,6 +28,11 @@ The alerts on them are in `deploy/observability/alerts.yaml`; each has a page in
 `make dev OPTIONS=--prometheus` runs a Prometheus with these alerts beside the platform of this machine. `make observe`
 rehearses them: with the demo alone all are quiet, then three faults call one alert each. For that the length of every
 `for` and every range is multiplied by a factor (`OPTIONS="--time-factor 0.1"`); the limits stay as they are.
+
+Dashboards for Grafana are in `deploy/observability/dashboards`: overview, stages, Kafka consumers, dead letters,
+deliveries, uploads and security, runtime, and the competition. `make dashboards` writes them from
+`deploy/observability/catalogue.py`; a metric that is on none of them fails a test. `make observe` demands a number for
+each of their queries, and `python -m deploy.observability.queries http://127.0.0.1:9090` asks any other Prometheus.
 """
 
 
