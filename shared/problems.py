@@ -86,7 +86,8 @@ class Problem(Exception):
 
 def not_found(what: str) -> Problem:
     """404 for something that does not exist, or that the caller may not know exists."""
-    return Problem(404, f"unknown_{what}", f"There is no such {what}.", "Check the id, and whose key you use.")
+    words = what.replace("_", " ")
+    return Problem(404, f"unknown_{what}", f"There is no such {words}.", "Check the id, and whose key you use.")
 
 
 def platform_fault(retry_after: timedelta = timedelta(seconds=5)) -> Problem:

@@ -28,6 +28,18 @@ Service = Annotated[str, typer.Argument(help=f"One of {', '.join(CONSUMING_SERVI
 Letters = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters.")]
 
 
+def _consuming(service: str) -> str:
+    """A service that can have dead letters; raises WrongUse for any other name."""
+    if service not in CONSUMING_SERVICES:
+        choices = ", ".join(CONSUMING_SERVICES)
+        raise WrongUse("unknown_service", f"No service {service} has dead letters.", f"Choose from {choices}.")
+    return service
+
+
+def _letters_path(service: str, rest: str = "") -> str:
+    return _path(_consuming(service), f"dead-letters{rest}")
+
+
 def _path(service: str, rest: str) -> str:
     return f"/v1/ops/{quote(service)}/{rest}"
 
@@ -40,9 +52,7 @@ def list_letters(
     letters = []
     with client() as server:
         for name in [service] if service else CONSUMING_SERVICES:
-            letters += [
-                {"service": name, **letter} for letter in server.each(_path(name, "dead-letters"), limit=_MOST_LETTERS)
-            ]
+            letters += [{"service": name, **letter} for letter in server.each(_letters_path(name), limit=_MOST_LETTERS)]
     if as_json:
         print_json({"dead_letters": letters})
         return
@@ -64,7 +74,7 @@ def list_letters(
 def show_letter(service: Service, letter: str, as_json: AsJson = False) -> None:
     """One dead letter: where it came from, what it holds, why it died."""
     with client() as server:
-        facts = server.get(_path(service, f"dead-letters/{quote(letter, safe='')}"))
+        facts = server.get(_letters_path(service, f"/{quote(letter, safe='')}"))
     if as_json:
         print_json(facts)
     else:
@@ -85,7 +95,7 @@ def redrive_letters(
     if bool(letters) == every:
         raise WrongUse("which_letters", "Which dead letters?", "Give their ids, or --all; not both.")
     with client() as server:
-        answer = server.post(_path(service, "dead-letters/redrive"), {"all": True} if every else {"ids": letters})
+        answer = server.post(_letters_path(service, "/redrive"), {"all": True} if every else {"ids": letters})
     _done(answer, as_json, f"{len(answer['redriven'])} redriven, {len(answer['failed'])} failed again.")
     if answer["failed"]:
         raise typer.Exit(Exit.NO)
@@ -99,10 +109,11 @@ def discard_letters(
     as_json: AsJson = False,
 ) -> None:
     """Give dead letters up for good."""
+    _consuming(service)
     if not yes and not as_json:
         typer.confirm(f"Discard {counted(len(letters), 'dead letter')} of {service} for good?", abort=True)
     with client() as server:
-        answer = server.post(_path(service, "dead-letters/discard"), {"ids": letters})
+        answer = server.post(_letters_path(service, "/discard"), {"ids": letters})
     _done(answer, as_json, "Discarded.")
 
 

@@ -348,16 +348,6 @@ def test_dead_letters_are_listed_and_redriven(logged_in: Command, platform: Plat
     assert body == {"all": True}
 
 
-@pytest.mark.parametrize("command", [("list", "nosuch"), ("show", "nosuch", "x"), ("discard", "nosuch", "x")])
-def test_a_service_without_dead_letters_is_told_from_those_with(
-    logged_in: Command, platform: Platform, command: tuple[str, ...]
-) -> None:
-    ran = logged_in("ops", "dlq", *command)
-    assert ran.code == 2
-    assert "Choose from ingest, scoring, ranking, notify." in ran.err
-    assert platform.requests == []
-
-
 def test_a_redrive_that_fails_again_ends_with_1(logged_in: Command, platform: Platform) -> None:
     platform.answers["POST", "/v1/ops/ranking/dead-letters/redrive"] = (
         200,

@@ -29,7 +29,7 @@ from shared.http import (
     place_of,
 )
 from shared.objects import StorageFull
-from shared.problems import Problem
+from shared.problems import Problem, not_found
 
 
 class Body(BaseModel):
@@ -259,3 +259,8 @@ def counted(status: str) -> float:
         for sample in metric.samples
         if sample.name == "http_requests_total" and sample.labels["status"] == status
     )
+
+
+def test_what_is_missing_is_a_word_in_the_code_and_words_in_the_sentence() -> None:
+    missing = not_found("dead_letter")
+    assert (missing.code, missing.title) == ("unknown_dead_letter", "There is no such dead letter.")
