@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
+from faststream.kafka.security import parse_security
+from faststream.security import BaseSecurity, SASLScram512
 
 from shared.codec import EventCodec, Record, decode, message
 from shared.consumption import Consumption, Handler, Position
@@ -56,6 +59,7 @@ class Producer:
         producer = AIOKafkaProducer(
             bootstrap_servers=list(self._settings.kafka_bootstrap),
             client_id=f"jiebang-{self._settings.process or 'tool'}",
+            **parse_security(security(self._settings)),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -117,6 +121,16 @@ class Producer:
         return True
 
 
+def security(settings: Settings) -> BaseSecurity:
+    """How to come to the brokers: with a password if there is a user, over TLS if there is an authority."""
+    context = ssl.create_default_context(cafile=settings.kafka_ca_file) if settings.kafka_ca_file else None
+    if not settings.kafka_username:
+        return BaseSecurity(ssl_context=context, use_ssl=context is not None)
+    return SASLScram512(
+        settings.kafka_username, settings.kafka_password, ssl_context=context, use_ssl=context is not None
+    )
+
+
 def create_broker(settings: Settings, policy: FailurePolicy) -> KafkaBroker:
     """The broker that a service consumes from; it cannot publish, so nothing leaves except through an outbox."""
 
@@ -126,6 +140,7 @@ def create_broker(settings: Settings, policy: FailurePolicy) -> KafkaBroker:
     return KafkaBroker(
         list(settings.kafka_bootstrap),
         client_id=f"jiebang-{settings.process or 'tool'}",
+        security=security(settings),
         consumer_only=True,
         allow_auto_create_topics=False,
         request_timeout_ms=CLIENT_TIMEOUT_MS,
@@ -198,7 +213,7 @@ async def ensure_topics(settings: Settings) -> None:
             _new_topic(settings, dead_letter_topic(f"{prefix}{reader}.{row.name}"), 1, FOREVER)
             for reader in row.readers
         ]
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka_bootstrap), request_timeout_ms=CLIENT_TIMEOUT_MS)
+    admin = _admin(settings)
     try:
         async with asyncio.timeout(ADMIN_SECONDS):
             await _create_missing(admin, wanted)
@@ -218,6 +233,14 @@ async def _create_missing(admin: AIOKafkaAdminClient, wanted: Sequence[NewTopic]
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise DependencyDown("kafka", f"{name}: {for_code(code).__name__}")
         log.info("topics_created", topics=[topic.name for topic in missing])
+
+
+def _admin(settings: Settings) -> AIOKafkaAdminClient:
+    return AIOKafkaAdminClient(
+        bootstrap_servers=list(settings.kafka_bootstrap),
+        request_timeout_ms=CLIENT_TIMEOUT_MS,
+        **parse_security(security(settings)),
+    )
 
 
 def _new_topic(settings: Settings, name: str, partitions: int, retention_ms: int) -> NewTopic:
@@ -263,7 +286,7 @@ async def handled(settings: Settings, *, service: str, topic: str) -> dict[int, 
         DependencyDown: no broker answers.
     """
     full = f"{settings.kafka_topic_prefix}{topic}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka_bootstrap), request_timeout_ms=CLIENT_TIMEOUT_MS)
+    admin = _admin(settings)
     try:
         async with asyncio.timeout(ADMIN_SECONDS):
             await admin.start()
@@ -282,6 +305,7 @@ async def read_records(
     consumer = AIOKafkaConsumer(
         bootstrap_servers=list(settings.kafka_bootstrap),
         client_id=f"jiebang-{settings.process or 'tool'}-reader",
+        **parse_security(security(settings)),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         request_timeout_ms=CLIENT_TIMEOUT_MS,

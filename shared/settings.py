@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 PREFIX = "JIEBANG_"
 
@@ -65,6 +65,11 @@ class Settings(BaseModel):
     kafka_bootstrap: tuple[str, ...] = ("127.0.0.1:9092",)
     kafka_topic_prefix: str = ""
     kafka_replication: int = 1
+    kafka_username: str = ""
+    """The user that the brokers know the platform by (SCRAM-SHA-512); without one it comes without a password."""
+    kafka_password: str = Field(default="", repr=False)
+    kafka_ca_file: Path | None = None
+    """The authority (PEM) that vouches for the brokers; with one, all that goes to and from them is encrypted."""
     mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", repr=False)
     mongo_database_prefix: str = "jiebang"
     objects_url: str = ""
@@ -81,6 +86,12 @@ class Settings(BaseModel):
     """The share of traces that are sent, decided where a trace begins; whoever hands in a trace decides for it."""
     grace: Duration = timedelta(seconds=20)
     """How long a process that is told to stop may take to finish what it has begun."""
+
+    @model_validator(mode="after")
+    def _user_with_password(self) -> Self:
+        if bool(self.kafka_username) != bool(self.kafka_password):
+            raise ValueError("JIEBANG_KAFKA_USERNAME and JIEBANG_KAFKA_PASSWORD go together")
+        return self
 
     def __init_subclass__(cls, *, process: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -35,6 +35,9 @@ ANSWER_SECONDS = 20.0
 class KafkaServer:
     """Starts, stops, kills, freezes and restarts one broker on the same disk and the same port."""
 
+    format_options: tuple[str, ...] = ()
+    """More for the formatting of a new disk: users and their passwords, say."""
+
     def __init__(self, folder: Path, programs: Programs, *, for_tests: bool = False) -> None:
         """`for_tests` adds a listener whose clients are told to come through `proxy_port`, where a test has a proxy."""
         self.folder = folder
@@ -131,7 +134,8 @@ class KafkaServer:
         (self.folder / "log4j2.properties").write_text(_LOGGING)
         self._properties_file.write_text(self._properties(data))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c"]
+        command = [*self._java, "kafka.tools.StorageTool", "format", "--ignore-formatted", *self.format_options]
+        command += ["-t", cluster, "-c"]
         formatting = Process("Kafka's formatting", [*command, self._properties_file], log=self.folder / "format.log")
         formatting.start()
         try:
