@@ -67,6 +67,8 @@ def build() -> Schema:
                     {
                         "bootstrap": _list({"type": "string", "pattern": "^[^,\\s]+:[0-9]+$"}),
                         "replication": COUNT,
+                        "existingSecret": TEXT,
+                        "caSecret": TEXT,
                         "strimzi": _closed(
                             {
                                 "enabled": FLAG,

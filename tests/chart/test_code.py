@@ -20,6 +20,7 @@ from jiebang.sandbox.forkserver import DEFAULT_DISK_BYTES
 from shared.contracts.registry import topics
 from shared.kafka import _new_topic, dead_letter_topic
 from shared.settings import Settings
+from tests.chart.policies import pods_of
 
 NAMES = [example(values) for values in EXAMPLES]
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
@@ -124,6 +125,8 @@ def test_each_process_can_start_with_the_settings_it_is_given(objects: dict[str,
         assert settings.mongo_uri == "mongodb://stand-in"
         mounted = {each["mountPath"] for each in container["volumeMounts"]}
         assert {str(settings.scratch_dir.parent)} <= mounted
+        if settings.kafka_ca_file is not None:
+            assert str(settings.kafka_ca_file.parent) in mounted
         if settings.objects_url.startswith("file://") and VALUES["services"][component(deployment)].get("objects"):
             assert settings.objects_url.removeprefix("file://") in mounted
 
@@ -205,6 +208,24 @@ def test_keda_looks_at_each_topic_that_a_service_reads_and_at_its_group(objects:
     assert watched == {
         (reader, f"season1.{row.name}", f"season1.{reader}.{row.name}") for row in topics() for reader in row.readers
     }
+
+
+@pytest.mark.parametrize(("name", "user"), [("keda", "jiebang-kafka-client"), ("external", "mongodb://stand-in")])
+def test_every_pod_comes_to_kafka_as_the_user_over_tls(objects: dict[str, Any], name: str, user: str) -> None:
+    for document, spec, _ in pods_of(objects[name]):
+        for container in spec["containers"]:
+            environment = given(objects[name], container)
+            if "JIEBANG_KAFKA_BOOTSTRAP" in environment:
+                settings = Settings.load({key: value for key, value in environment.items() if "_KAFKA_" in key})
+                assert settings.kafka_username == user, document["metadata"]["name"]
+                mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+                assert settings.kafka_ca_file is not None
+                (volume,) = [
+                    each for each in spec["volumes"] if each["name"] == mounts[str(settings.kafka_ca_file.parent)]
+                ]
+                assert [item["path"] for item in volume["secret"]["items"]] == [settings.kafka_ca_file.name]
+    if name == "keda":
+        assert [each["metadata"]["name"] for each in of_kind(objects[name], "KafkaUser")] == [user]
 
 
 def test_keda_looks_at_the_queue_of_each_worker(objects: dict[str, Any]) -> None:

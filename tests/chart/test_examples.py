@@ -66,6 +66,7 @@ def test_the_definitions_of_custom_resources_take_it(
         ("Kafka", ("spec", "kafka")),
         ("KafkaNodePool", ("spec",)),
         ("KafkaTopic", ("spec",)),
+        ("KafkaUser", ("spec",)),
     ],
 )
 def test_a_field_that_is_not_known_is_a_fault(

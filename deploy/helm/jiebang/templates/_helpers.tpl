@@ -69,10 +69,19 @@ none
 {{- if .Values.kafka.bootstrap -}}
 {{- join "," .Values.kafka.bootstrap -}}
 {{- else if .Values.kafka.strimzi.enabled -}}
-{{- printf "%s-kafka-kafka-bootstrap.%s.svc:9092" (include "jiebang.fullname" .) .Release.Namespace -}}
+{{- printf "%s-kafka-kafka-bootstrap.%s.svc:9093" (include "jiebang.fullname" .) .Release.Namespace -}}
 {{- else -}}
 {{- fail "set kafka.bootstrap to the addresses of brokers, or kafka.strimzi.enabled to true" -}}
 {{- end -}}
+{{- end }}
+
+{{/* The Secret with the user, or with the authority, that Kafka is spoken to with; empty without one. */}}
+{{- define "jiebang.kafkaUserSecret" -}}
+{{- if include "jiebang.strimzi" . }}{{ include "jiebang.fullname" . }}-kafka-client{{ else }}{{ .Values.kafka.existingSecret }}{{ end -}}
+{{- end }}
+
+{{- define "jiebang.kafkaCaSecret" -}}
+{{- if include "jiebang.strimzi" . }}{{ include "jiebang.fullname" . }}-kafka-cluster-ca-cert{{ else }}{{ .Values.kafka.caSecret }}{{ end -}}
 {{- end }}
 
 {{- define "jiebang.kafkaReplication" -}}
@@ -123,6 +132,9 @@ none
 JIEBANG_HOST: {{ .Values.host | quote }}
 JIEBANG_KAFKA_BOOTSTRAP: {{ include "jiebang.kafkaBootstrap" . | quote }}
 JIEBANG_KAFKA_REPLICATION: {{ include "jiebang.kafkaReplication" . | quote }}
+{{- if include "jiebang.kafkaCaSecret" . }}
+JIEBANG_KAFKA_CA_FILE: /var/run/jiebang/kafka/ca.crt
+{{- end }}
 JIEBANG_OBJECTS_URL: {{ default "file:///var/lib/jiebang/objects" .Values.objects.url | quote }}
 JIEBANG_SCRATCH_DIR: /tmp/jiebang
 JIEBANG_SIGNING_KEY_FILE: /var/run/jiebang/signing/key.pem
@@ -146,8 +158,36 @@ JIEBANG_{{ $name }}: {{ include "jiebang.plain" $value | quote }}
 - name: JIEBANG_MONGO_URI
   valueFrom:
     secretKeyRef: {name: {{ include "jiebang.mongodbSecret" . }}, key: {{ include "jiebang.mongodbSecretKey" . }}}
+{{- with include "jiebang.kafkaUserSecret" . }}
+{{- if include "jiebang.strimzi" $ }}
+- {name: JIEBANG_KAFKA_USERNAME, value: {{ . }}}
+{{- else }}
+- name: JIEBANG_KAFKA_USERNAME
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: username}
+{{- end }}
+- name: JIEBANG_KAFKA_PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: password}
+{{- end }}
 - {name: HOME, value: /tmp}
 - {name: PYTHONDONTWRITEBYTECODE, value: "1"}
+{{- end }}
+
+{{/* Where the authority of the brokers is: one entry of a container's mounts, and one of a pod's volumes. */}}
+{{- define "jiebang.kafkaMount" -}}
+{{- if include "jiebang.kafkaCaSecret" . }}
+- {name: kafka-ca, mountPath: /var/run/jiebang/kafka, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "jiebang.kafkaVolume" -}}
+{{- with include "jiebang.kafkaCaSecret" . }}
+- name: kafka-ca
+  secret:
+    secretName: {{ . }}
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
 {{- end }}
 
 {{- define "jiebang.objectsEnv" -}}
@@ -219,7 +259,7 @@ imagePullSecrets:
 - to:
     - podSelector: {matchLabels: {strimzi.io/cluster: {{ include "jiebang.fullname" . }}-kafka}}
   ports:
-    - {protocol: TCP, port: 9092}
+    - {protocol: TCP, port: 9093}
 {{- else }}
 {{ include "jiebang.egressTo" .Values.networkPolicy.kafka }}
 {{- end }}
