@@ -182,18 +182,23 @@ def _requeue(server: Client, submission: str, service: str | None) -> Any:
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine and at the platform, and say what is wrong."""
     findings = [*_this_machine(), *_the_platform()]
+    well = all(check["well"] is not False for check in findings)
     if as_json:
-        print_json({"checks": findings, "well": all(check["well"] for check in findings)})
+        print_json({"checks": findings, "well": well})
     else:
         rows = table("", "check", "finding")
         for check in findings:
-            rows.add_row("[green]✓[/]" if check["well"] else "[red]✗[/]", check["name"], escape(check["finding"]))
+            rows.add_row(_MARKS[check["well"]], check["name"], escape(check["finding"]))
         out.print(rows)
-    if not all(check["well"] for check in findings):
+    if not well:
         raise typer.Exit(Exit.NO)
 
 
-def _finding(name: str, well: bool, finding: str) -> dict[str, Any]:
+_MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]–[/]"}
+
+
+def _finding(name: str, well: bool | None, finding: str) -> dict[str, Any]:
+    """One line of the doctor; `well` is None for what could not be looked at, which is nobody's fault."""
     return {"name": name, "well": well, "finding": finding}
 
 
@@ -211,7 +216,7 @@ def _the_platform() -> list[dict[str, Any]]:
     try:
         login = current_login()
     except WrongUse as error:
-        return [_finding("platform", True, f"not looked at: {error.title} {error.detail}")]
+        return [_finding("platform", None, f"not looked at: {error.title} {error.detail}")]
     with Client(login.url, login.key, patience=2) as server:
         checks: list[tuple[str, Callable[[], str]]] = [
             ("board", lambda: counted(len(list(server.each("/v1/challenges"))), "challenge")),
@@ -223,11 +228,20 @@ def _the_platform() -> list[dict[str, Any]]:
 
 
 class _Unwell(Exception):
-    pass
+    """The platform answers, and what it answers is a trouble."""
+
+
+class _NotAllowed(Exception):
+    """The key in use may not ask this."""
 
 
 def _no_letters(server: Client, service: str) -> str:
-    count = len(list(server.each(_path(service, "dead-letters"), limit=_MOST_LETTERS)))
+    try:
+        count = len(list(server.each(_letters_path(service), limit=_MOST_LETTERS)))
+    except Problem as problem:
+        if problem.status == 403:
+            raise _NotAllowed("not checked: needs an operator's key") from None
+        raise
     if count:
         raise _Unwell(f"{count}; see `jiebang ops dlq list {service}`")
     return "none"
@@ -241,6 +255,8 @@ def _checked(name: str, check: Callable[[], str]) -> dict[str, Any]:
         return _finding(name, False, f"{error.title} {error.detail}")
     except _Unwell as error:
         return _finding(name, False, str(error))
+    except _NotAllowed as error:
+        return _finding(name, None, str(error))
     return _finding(name, True, f"{finding} ({(time.monotonic() - begun) * 1000:.0f} ms)")
 
 

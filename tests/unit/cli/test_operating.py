@@ -1,11 +1,13 @@
-"""The commands of operators: what they refuse."""
+"""The commands of operators: what they refuse, and what the doctor can tell without an operator's key."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.unit.cli.conftest import Command
-from tests.unit.cli.platform import Platform
+from tests.unit.cli.platform import Platform, problem
+
+SERVICES = ("ingest", "scoring", "ranking", "notify")
 
 
 @pytest.mark.parametrize("command", [("list", "nosuch"), ("show", "nosuch", "x"), ("discard", "nosuch", "x")])
@@ -16,3 +18,27 @@ def test_a_service_without_dead_letters_is_told_from_those_with(
     assert ran.code == 2
     assert "Choose from ingest, scoring, ranking, notify." in ran.err
     assert platform.requests == []
+
+
+def test_the_doctor_leaves_out_what_the_key_may_not_read(logged_in: Command, platform: Platform) -> None:
+    for service in SERVICES:
+        platform.answers["GET", f"/v1/ops/{service}/dead-letters"] = problem(
+            403, "forbidden", "A key of the role team may not do this."
+        )
+    ran = logged_in("ops", "doctor")
+    assert ran.code == 0
+    assert ran.out.count("not checked: needs an operator's key") == len(SERVICES)
+    assert "✗" not in ran.out
+    found = logged_in("ops", "doctor", "--json").json
+    assert found["well"] is True
+    letters = [check for check in found["checks"] if check["name"].endswith("dead letters")]
+    assert [check["well"] for check in letters] == [None] * len(SERVICES)
+
+
+def test_what_is_wrong_is_told_beside_what_was_not_checked(logged_in: Command, platform: Platform) -> None:
+    for service in SERVICES:
+        platform.answers["GET", f"/v1/ops/{service}/dead-letters"] = problem(403, "forbidden", "Not with this key.")
+    platform.answers["GET", "/v1/keys"] = problem(403, "forbidden", "Nobody may read this.")
+    ran = logged_in("ops", "doctor", "--json")
+    assert ran.code == 1
+    assert [check["name"] for check in ran.json["checks"] if check["well"] is False] == ["ingest"]
