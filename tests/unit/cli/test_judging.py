@@ -185,3 +185,11 @@ def test_a_challenge_file_given_as_declaration_is_recognised(jiebang: Command, c
 def test_words_say_where(jiebang: Command) -> None:
     ran = jiebang("score", PENGUINS)
     assert "penguins.csv, record 9, sex: missing" in ran.out
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report.json", "report"])
+def test_a_page_is_not_written_under_the_name_of_something_else(jiebang: Command, tmp_path: Path, name: str) -> None:
+    ran = jiebang("score", PENGUINS, "--html", tmp_path / name)
+    assert ran.code == 2
+    assert "ends in .html" in ran.err
+    assert not (tmp_path / name).exists()
