@@ -105,7 +105,7 @@ def status(state: State = None) -> None:
     """Show which parts of a running platform are ready. Exit code 1 where not all are."""
     folder = state or default_state()
     if holder(folder) is None or not (folder / "platform.json").exists():
-        print(f"no platform is up on {folder}")
+        _say_that_none_is_up(folder)
         raise typer.Exit(1)
     known = json.loads((folder / "platform.json").read_text())
     table = Table("part", "state", "address")
@@ -127,6 +127,10 @@ def status(state: State = None) -> None:
     raise typer.Exit(0 if all(answers) else 1)
 
 
+def _say_that_none_is_up(folder: Path) -> None:
+    print(f"no platform is up on {folder}: `make dev` (`.venv/bin/python -m deploy.local up`) starts one")
+
+
 def _readiness(port: int) -> tuple[bool, str]:
     try:
         answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2, trust_env=False)
@@ -141,7 +145,7 @@ def down(state: State = None) -> None:
     folder = state or default_state()
     process = holder(folder)
     if process is None:
-        print(f"no platform is up on {folder}")
+        _say_that_none_is_up(folder)
         return
     os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + 90

@@ -35,8 +35,8 @@ def hold(state: Path) -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise StartFailed(
-            f"A platform runs on {state} already: `.venv/bin/python -m deploy.local status` shows it, "
-            "`.venv/bin/python -m deploy.local down` stops it"
+            f"A platform runs on {state} already: `make status` (`.venv/bin/python -m deploy.local status`) shows it, "
+            "`make down` (`.venv/bin/python -m deploy.local down`) stops it"
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
