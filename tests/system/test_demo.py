@@ -13,14 +13,18 @@ from deploy.local.ports import free_port
 from jiebang.receipt import verify_receipt
 
 
-async def demo(output: Path, **environment: str) -> tuple[int | None, str]:
+async def begin(output: Path, **environment: str) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", "deploy.local.demo", "--output", str(output)]
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **environment, "TMPDIR": str(output.parent)},
     )
+
+
+async def demo(output: Path, **environment: str) -> tuple[int | None, str]:
+    process = await begin(output, **environment)
     shown, _ = await process.communicate()
     return process.returncode, shown.decode()
 
@@ -68,3 +72,19 @@ async def test_the_demo_empties_no_folder_but_its_own(tmp_path: Path) -> None:
     assert code == 1
     assert "no demo made" in shown
     assert precious.read_text() == "years of work"
+
+
+async def test_a_demo_that_is_ended_by_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = await begin(tmp_path / "out")
+    assert process.stdout is not None
+    said = b""
+    while b"starting" not in said:
+        line = await process.stdout.readline()
+        assert line, said.decode()
+        said += line
+    assert any(name.startswith("jiebang-demo-") for name in os.listdir(tmp_path)), "its state is there"
+    process.terminate()
+    rest, _ = await process.communicate()
+    assert process.returncode == 130, (said + rest).decode()
+    assert b"nothing is left running" in rest
+    assert os.listdir(tmp_path) == ["out"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,7 +44,7 @@ def demo(
         console.print(f"\n[bold red]The demo failed:[/bold red] {type(failed).__name__}: {failed}", highlight=False)
         console.print(f"The logs of all parts are in {state}/logs.", highlight=False)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         shutil.rmtree(state)
         console.print("\nstopped; nothing is left running")
         raise typer.Exit(130) from None
@@ -53,6 +54,7 @@ def demo(
 
 
 async def _play(console: Console, state: Path, output: Path) -> None:
+    _end_on_sigterm()
     platform = Platform(state, say=lambda line: console.print(line, style="dim", highlight=False))
     await platform.start()
     try:
@@ -65,6 +67,18 @@ async def _play(console: Console, state: Path, output: Path) -> None:
     finally:
         console.print("stopping the platform", style="dim")
         await platform.stop()
+
+
+def _end_on_sigterm() -> None:
+    """Lets SIGTERM do what Ctrl-C does: stop the platform, remove its state, end. A second one changes nothing."""
+    playing = asyncio.current_task()
+    assert playing is not None
+
+    def end() -> None:
+        if not playing.cancelling():
+            playing.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
 
 
 async def _in_thread(competition: Competition, screen: Screen) -> None:
