@@ -64,6 +64,7 @@ class Settings(BaseModel):
 
     kafka_bootstrap: tuple[str, ...] = ("127.0.0.1:9092",)
     kafka_topic_prefix: str = ""
+    """What the names of topics and consumer groups begin with, where several platforms share the brokers."""
     kafka_replication: int = 1
     kafka_username: str = ""
     """The user that the brokers know the platform by (SCRAM-SHA-512); without one it comes without a password."""
@@ -72,6 +73,7 @@ class Settings(BaseModel):
     """The authority (PEM) that vouches for the brokers; with one, all that goes to and from them is encrypted."""
     mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", repr=False)
     mongo_database_prefix: str = "jiebang"
+    """What the names of the services' databases begin with."""
     objects_url: str = ""
     scratch_dir: Path = Path("/tmp/jiebang")
     signing_key_file: Path | None = None
@@ -80,6 +82,7 @@ class Settings(BaseModel):
     bench: bool = False
     """True allows the settings that replace measuring by a recorded result."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is logged: this and whatever matters more."""
     otlp_endpoint: str = ""
     """Base URL of an OTLP/HTTP collector for traces; empty sends none."""
     trace_share: float = Field(default=1.0, ge=0, le=1)

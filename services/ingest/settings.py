@@ -39,8 +39,11 @@ class IngestSettings(Settings, process="ingest"):
     lease: Duration = timedelta(seconds=60)
     """How long a worker that no longer answers keeps its job."""
     scan_deadline: Duration = timedelta(minutes=15)
+    """How long a submission may wait for its scan before it is driven again."""
     score_deadline: Duration = timedelta(minutes=60)
+    """How long it may wait for its score."""
     rank_deadline: Duration = timedelta(minutes=10)
+    """How long it may wait for its rank."""
     drives: int = 3
     """How often a stage past its deadline is driven again, each time with the same patience, before we give up."""
     sweep_every: Duration = timedelta(seconds=5)
