@@ -36,6 +36,11 @@ class Bounds:
     memory_bytes: int
 
 
+def scratch_of_process(scratch: Path) -> Path:
+    """This process's own part of a scratch folder: once it is dead, the next worker to start removes it."""
+    return scratch / str(os.getpid())
+
+
 class _TakenAway(Exception):
     """The work was cancelled: its child is to be killed."""
 
@@ -45,7 +50,7 @@ class Sandboxes:
 
     def __init__(self, objects: Objects, scratch: Path, bounds: Bounds, *, at_once: int) -> None:
         self._objects = objects
-        self._scratch = scratch / str(os.getpid())
+        self._scratch = scratch_of_process(scratch)
         self._bounds = bounds
         self._servers = [ForkServer() for _ in range(at_once)]
         self._free: asyncio.Queue[ForkServer] = asyncio.Queue()

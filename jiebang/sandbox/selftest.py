@@ -13,15 +13,19 @@ from jiebang.sandbox.outcome import Job, OutcomeStatus
 _PROBES = "jiebang.sandbox.probes"
 
 
-def self_test() -> list[str]:
+def self_test(scratch: Path | None = None) -> list[str]:
     """Try to break out of a real child in every way we know; one sentence for each thing that is wrong here.
 
-    An empty list means that the sandbox holds. A worker refuses to start otherwise.
+    An empty list means that the sandbox holds. A worker refuses to start otherwise. What the child is tried with lies
+    in a folder under `scratch`, which is made where it is absent; by default in the folder for temporary files. It is
+    gone afterwards, unless this process is killed meanwhile: workers give a `scratch` that is cleared after the dead.
     """
     lacking = _lacking()
     if lacking:
         return lacking
-    with tempfile.TemporaryDirectory(prefix="jiebang-self-test-") as folder:
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="jiebang-self-test-", dir=scratch) as folder:
         root = Path(folder)
         dataset, output, foreign = root / "data.csv", root / "output", root / "foreign"
         output.mkdir()

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from jiebang.sandbox import self_test
@@ -19,7 +20,7 @@ from shared.app import Service
 from shared.failures import PermanentError
 from shared.job_loop import JobLoop
 from shared.jobs import Lease
-from shared.sandboxes import Bounds, Sandboxes
+from shared.sandboxes import Bounds, Sandboxes, scratch_of_process
 
 CRASHES_ALLOWED = 1
 """A child that is lost is tried again once; a second loss is no accident."""
@@ -92,7 +93,7 @@ def build(settings: ScanSettings) -> Service:
     service = Service("ingest", settings)
     intake = intake_of(service, settings)
     bounds = Bounds(settings.wall, settings.memory_bytes)
-    sandboxes = Sandboxes(service.objects, settings.scratch_dir / "ingest", bounds, at_once=settings.at_once)
+    sandboxes = Sandboxes(service.objects, _scratch(settings), bounds, at_once=settings.at_once)
 
     async def work() -> None:
         if settings.recorded_result is not None:
@@ -110,10 +111,14 @@ def build(settings: ScanSettings) -> Service:
     return service
 
 
+def _scratch(settings: ScanSettings) -> Path:
+    return settings.scratch_dir / "ingest"
+
+
 def main() -> None:
     """Run the worker, on a machine where nothing escapes from the sandbox."""
     settings = ScanSettings.load_or_exit()
-    if settings.recorded_result is None and (missing := self_test()):
+    if settings.recorded_result is None and (missing := self_test(scratch_of_process(_scratch(settings)))):
         sys.stderr.write("the sandbox does not hold on this machine; nothing is scanned here:\n")
         sys.stderr.writelines(f"  {line}\n" for line in missing)
         raise SystemExit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from jiebang.sandbox import self_test
 from services.scoring import commands
@@ -13,7 +14,7 @@ from services.scoring.store import MongoScores, MongoTerms
 from shared.app import Service
 from shared.job_loop import JobLoop
 from shared.jobs import Lease
-from shared.sandboxes import Bounds, Sandboxes
+from shared.sandboxes import Bounds, Sandboxes, scratch_of_process
 
 
 def build(settings: WorkerSettings) -> Service:
@@ -44,15 +45,18 @@ def _measuring(service: Service, settings: WorkerSettings) -> Measuring:
     if settings.recorded_result is not None:
         return RecordedMeasuring(settings.recorded_result)
     bounds = Bounds(settings.wall, settings.memory_bytes)
-    scratch = settings.scratch_dir / "scoring"
-    sandboxes = Sandboxes(service.objects, scratch, bounds, at_once=settings.concurrency)
+    sandboxes = Sandboxes(service.objects, _scratch(settings), bounds, at_once=settings.concurrency)
     return SandboxedMeasuring(sandboxes, threads=settings.threads)
+
+
+def _scratch(settings: WorkerSettings) -> Path:
+    return settings.scratch_dir / "scoring"
 
 
 def main() -> None:
     """Run the worker, on a machine where nothing escapes from the sandbox."""
     settings = WorkerSettings.load_or_exit()
-    if settings.recorded_result is None and (missing := self_test()):
+    if settings.recorded_result is None and (missing := self_test(scratch_of_process(_scratch(settings)))):
         sys.stderr.write("the sandbox does not hold on this machine; nothing is measured here:\n")
         sys.stderr.writelines(f"  {line}\n" for line in missing)
         raise SystemExit(1)
