@@ -21,6 +21,7 @@ from jiebang.cli.terminal import (
     out,
     print_json,
     say,
+    size,
     stages,
     table,
     title_of,
@@ -29,6 +30,7 @@ from jiebang.client import Problem
 from jiebang.declaration import Declaration
 from jiebang.document import read_document
 from jiebang.errors import DeclarationError
+from jiebang.report.reading import DIMENSIONS, wording
 
 challenge_app = typer.Typer(help="See and publish challenges, and take them up.", no_args_is_help=True)
 team_app = typer.Typer(help="Register teams.", no_args_is_help=True)
@@ -68,10 +70,15 @@ def show_challenge(challenge: str, as_json: AsJson = False) -> None:
     if facts.get("summary"):
         out.print(escape(title_of(facts["summary"])))
     rows = table("", "")
-    for name in ("sector", "sponsor", "state", "version", "rubric_digest"):
+    for name in ("sector", "sponsor", "state", "version"):
         rows.add_row(f"[dim]{name}[/]", escape(str(facts.get(name, ""))))
     for name, value in (facts.get("quota") or {}).items():
         rows.add_row(f"[dim]quota {escape(name)}[/]", escape(str(value)))
+    limits = facts.get("limits") or {}
+    if limits.get("bytes") is not None:
+        rows.add_row("[dim]size limit[/]", size(limits["bytes"]))
+    if limits.get("formats"):
+        rows.add_row("[dim]formats[/]", escape(", ".join(limits["formats"])))
     out.print(rows)
     phases = table("phase", "from", "to", "board")
     for phase in facts.get("phases") or []:
@@ -82,15 +89,46 @@ def show_challenge(challenge: str, as_json: AsJson = False) -> None:
             str(phase.get("leaderboard", "")),
         )
     out.print(phases)
-    demand = facts.get("demand") or {}
+    _show_demand(facts.get("demand") or {})
+    _show_rubric(facts.get("rubric") or {}, str(facts.get("rubric_digest", "")))
+
+
+def _show_demand(demand: dict[str, Any]) -> None:
+    """What data is wanted, table by table; a table's own keys stand over those of all tables."""
+    for name, own in (demand.get("tables") or {"": {}}).items():
+        _show_wanted(name, {**demand, **own})
+
+
+def _show_wanted(name: str, demand: dict[str, Any]) -> None:
+    if name:
+        out.print(f"[bold]{escape(name)}[/]")
+    if demand.get("records") is not None:
+        out.print(f"[dim]records wanted:[/] {demand['records']:,}")
+    if demand.get("classes"):
+        of = f" of {demand['label']}" if demand.get("label") else ""
+        out.print(f"[dim]classes{escape(of)}:[/] {escape(', '.join(map(str, demand['classes'])))}")
+    single = {role: [demand[role]] for role in ("label", "time") if demand.get(role)}
+    roles = single | {role: demand[role] for role in ("key", "series", "text") if demand.get(role)}
+    types, required = demand.get("types") or {}, demand.get("required") or ()
     wanted = table("column", "type", "required", "role")
-    for column, kind in (demand.get("types") or {}).items():
-        roles = [role for role in ("label", "time") if demand.get(role) == column]
-        roles += [role for role in ("key", "series", "text") if column in (demand.get(role) or ())]
-        wanted.add_row(escape(column), kind, "✓" if column in (demand.get("required") or ()) else "", ", ".join(roles))
+    for column in dict.fromkeys([*types, *required, *(named for columns in roles.values() for named in columns)]):
+        plays = ", ".join(role for role, columns in roles.items() if column in columns)
+        wanted.add_row(escape(column), types.get(column, ""), "✓" if column in required else "", plays)
     out.print(wanted)
-    if demand.get("tables"):
-        out.print("[dim]tables:[/] " + escape(", ".join(demand["tables"])))
+
+
+def _show_rubric(rubric: dict[str, Any], digest: str) -> None:
+    """What the data is judged by: the dimensions with their weights in the total, and the measures in each."""
+    if not rubric:
+        return
+    out.print(
+        f"[dim]rubric[/] [bold]{escape(str(rubric.get('id')))}[/] [dim]sha256:{escape(digest)}[/]", soft_wrap=True
+    )
+    rows = table("dimension", "weight", "measures", right=("weight",))
+    for name, dimension in (rubric.get("dimensions") or {}).items():
+        measures = ", ".join(dimension.get("measures") or ())
+        rows.add_row(escape(wording(DIMENSIONS, name).en), escape(str(dimension.get("weight", ""))), escape(measures))
+    out.print(rows)
 
 
 @challenge_app.command("publish")
