@@ -44,7 +44,7 @@ def create_router(*, scores: Scores, objects: Objects) -> APIRouter:
         """
         score = await scores.readable(submission, reader)
         if score is None:
-            raise not_found("report")
+            raise _not_there()
         if score.state is ScoreState.FAILED:
             raise _no_report(score)
         name, digest, media_type = _wanted(score, accept)
@@ -78,6 +78,20 @@ def _quality(accept: str, media_type: str) -> float:
         except ValueError:
             continue
     return best[1]
+
+
+def _not_there() -> Problem:
+    """404 in the same words for a submission that was refused, one in the making, a stranger's, and none at all.
+
+    Scoring hears of a submission once its scan has accepted it, so which of them it is has to be asked of ingest.
+    """
+    return Problem(
+        404,
+        "unknown_report",
+        "There is no such report.",
+        "A submission has a report once it was scored, and none if it was rejected: `jiebang status` with its id says "
+        "where it is and why. Else check the id, and whose key you use.",
+    )
 
 
 def _no_report(score: Score) -> Problem:
