@@ -135,7 +135,8 @@ class KafkaServer:
         self._properties_file.write_text(self._properties(data))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._java, "kafka.tools.StorageTool", "format", "--ignore-formatted", *self.format_options]
-        command += ["-t", cluster, "-c"]
+        # In one word with its option: one id in 64 begins with a hyphen, and would be read as an option itself.
+        command += [f"--cluster-id={cluster}", "-c"]
         formatting = Process("Kafka's formatting", [*command, self._properties_file], log=self.folder / "format.log")
         formatting.start()
         try:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,15 @@ async def test_nothing_outlives_a_killed_starter(tmp_path: Path) -> None:
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
+
+
+async def test_a_cluster_may_have_an_id_that_looks_like_an_option(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xfb\xef" + bytes(14)))
+    kafka = KafkaServer(tmp_path / "kafka", programs)
+    try:
+        await kafka.start()
+        assert "cluster.id=--" in (tmp_path / "kafka" / "data" / "meta.properties").read_text()
+    finally:
+        await kafka.stop()
