@@ -155,7 +155,8 @@ def publish_challenge(
     if as_json:
         print_json(challenge)
     else:
-        say(f"[green]✓[/] Published as [bold]{escape(str(challenge['id']))}[/].")
+        say("[green]✓[/] Published as")
+        print(challenge["id"])  # on standard output, for the next command
         if check is None:
             _tell_what_is_open(read_challenge(file)[0])
 

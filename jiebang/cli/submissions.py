@@ -170,6 +170,10 @@ def diff(
 def _report_of(name: str) -> dict[str, Any]:
     if Path(name).is_file():
         return read_json(Path(name))
+    if not name.startswith("sub_"):
+        raise WrongUse(
+            "no_such_path", f"There is no file {name}.", "Name a file of `score --json`, or a submission's id."
+        )
     with client() as server:
         facts: dict[str, Any] = server.get(f"/v1/reports/{quote(name)}")
     return facts

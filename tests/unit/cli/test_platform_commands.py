@@ -190,6 +190,18 @@ def test_a_challenge_is_checked_against_a_sample_before_it_is_published(
     assert body["title"] == {"zh": "企鹅", "en": "Penguins"}
 
 
+def test_the_id_of_what_was_published_can_be_piped(logged_in: Command, platform: Platform, tmp_path: Path) -> None:
+    platform.answers["POST", "/v1/challenges"] = (201, {"id": "chl_9"}, {})
+    file = tmp_path / "challenge.yaml"
+    file.write_text(CHALLENGE)
+    assert logged_in("challenge", "publish", file).out == "chl_9\n"
+
+
+def test_a_file_that_is_not_there_is_no_submission(logged_in: Command) -> None:
+    ran = logged_in("diff", "nofile.json", "sub_1", "--json")
+    assert (ran.code, ran.json["code"]) == (2, "no_such_path")
+
+
 def test_what_a_demand_leaves_open_is_told_to_its_sponsor(
     logged_in: Command, platform: Platform, tmp_path: Path
 ) -> None:
