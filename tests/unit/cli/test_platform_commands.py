@@ -223,8 +223,9 @@ def test_what_is_open_is_told_without_a_sample_too_and_table_by_table(
     file = tmp_path / "challenge.json"
     tables = {"a.csv": {"types": {"x": "text"}}, "b.csv": {"records": 5}}
     file.write_text(json.dumps({"demand": {"types": {"id": "text"}, "key": ["id"], "tables": tables}}))
-    said = logged_in("challenge", "publish", file).err
-    assert "Published as chl_9" in said
+    ran = logged_in("challenge", "publish", file)
+    assert ran.out == "chl_9\n"
+    said = ran.err
     assert "`records` of a.csv is not declared" in said
     assert "`label` is not declared" in said
     assert "of b.csv" not in said
