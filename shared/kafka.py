@@ -32,6 +32,8 @@ log = get_logger(__name__)
 CLIENT_TIMEOUT_MS = 10_000
 ADMIN_SECONDS = 30.0
 """The admin client asks for ever where a broker dies under it; whoever started it decides then what to do."""
+# AttributeError: what aiokafka's admin client makes of brokers that have just come back and know no controller yet.
+_ADMIN_ERRORS = (KafkaError, OSError, AttributeError)
 SESSION_TIMEOUT_MS = 10_000
 # A dead letter is its record and some headers: it must fit where the record alone just fitted.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
@@ -221,7 +223,7 @@ async def ensure_topics(settings: Settings) -> None:
     try:
         async with asyncio.timeout(ADMIN_SECONDS):
             await _create_missing(admin, wanted)
-    except (KafkaError, OSError) as error:
+    except _ADMIN_ERRORS as error:
         raise DependencyDown("kafka", repr(error)) from error
     finally:
         await admin.close()
@@ -295,7 +297,7 @@ async def handled(settings: Settings, *, service: str, topic: str) -> dict[int, 
         async with asyncio.timeout(ADMIN_SECONDS):
             await admin.start()
             offsets = await admin.list_consumer_group_offsets(f"{settings.kafka_topic_prefix}{service}.{topic}")
-    except (KafkaError, OSError) as error:
+    except _ADMIN_ERRORS as error:
         raise DependencyDown("kafka", repr(error)) from error
     finally:
         await admin.close()

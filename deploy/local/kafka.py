@@ -84,7 +84,8 @@ class KafkaServer:
                         await self._answers()
                     return
                 trouble = "it does not listen"
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, AttributeError) as error:
+                # AttributeError: what aiokafka makes of a broker that has just come back and knows no controller yet.
                 trouble = repr(error)
             if time.monotonic() > deadline:
                 raise self.process.failed(f"was not ready within {timeout:.0f} s ({trouble})")

@@ -151,3 +151,23 @@ async def test_a_broker_that_dies_under_the_question_whether_it_is_ready_is_not_
     monkeypatch.setattr("deploy.local.kafka.ANSWER_SECONDS", 0.2)
     with pytest.raises(StartFailed, match="ended with -9 while starting"):
         await server.start()
+
+
+async def test_a_broker_that_knows_no_controller_yet_is_asked_again(
+    tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = KafkaServer(tmp_path, programs)
+    answers = KafkaServer._answers
+    refusals = [AttributeError("'NoneType' object has no attribute 'nodeId'")]
+
+    async def not_yet(self: KafkaServer) -> None:
+        if refusals:
+            raise refusals.pop()
+        await answers(self)
+
+    monkeypatch.setattr(KafkaServer, "_answers", not_yet)
+    try:
+        await server.start()
+        assert refusals == []
+    finally:
+        await server.stop()

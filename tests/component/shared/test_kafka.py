@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.cluster import ClusterMetadata
 
 from shared.contracts.registry import topics
 from shared.failures import DependencyDown, PermanentError
@@ -48,6 +51,24 @@ async def test_the_topics_of_the_platform_are_created_once_with_their_retention(
     assert retention == {"board.challenges": "-1", "ranking.leaderboards": str(90 * 86_400_000)}
     await admin.close()
     await delete_topics(settings)
+
+
+async def test_brokers_that_know_no_controller_yet_are_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClusterMetadata, "update_metadata", _without_controller(ClusterMetadata.update_metadata))
+    with pytest.raises(DependencyDown, match="nodeId"):
+        await ensure_topics(settings)
+
+
+def _without_controller(update: Callable[..., None]) -> Callable[..., None]:
+    """What the client remembers of a broker that has just come back: all but its controller."""
+
+    def updated(self: ClusterMetadata, metadata: object) -> None:
+        update(self, metadata)
+        self.controller = None
+
+    return updated
 
 
 async def test_a_record_that_no_topic_takes_is_refused_for_good(settings: Settings) -> None:
