@@ -12,7 +12,7 @@ from services.notify.api import create_router
 from services.notify.handlers import create_handlers
 from services.notify.sender import Resolver
 from services.notify.settings import NotifySettings
-from services.notify.store import MongoStore
+from services.notify.store_mongo import MongoStore
 from services.notify.subscription import SubscriptionRefused
 from shared.app import Service
 from shared.auth import CredentialProjection

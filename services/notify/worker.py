@@ -10,7 +10,8 @@ from services.notify import commands
 from services.notify.delivery import Delivery, LeaseLost
 from services.notify.sender import Resolver, Sender, Sends
 from services.notify.settings import WorkerSettings
-from services.notify.store import MongoStore, Store
+from services.notify.store import Store
+from services.notify.store_mongo import MongoStore
 from shared import metrics
 from shared.app import Service
 from shared.failures import DependencyDown

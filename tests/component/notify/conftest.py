@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deploy.local.mongo import MongoServer
-from services.notify.store import MemoryStore, MongoStore, Store
+from services.notify.store import Store
+from services.notify.store_memory import MemoryStore
+from services.notify.store_mongo import MongoStore
 from shared.clock import SystemClock
 from shared.ids import SystemIds
 from shared.mongo import client, database

@@ -11,7 +11,8 @@ from datetime import timedelta
 from services.notify.delivery import Delivery, DeliveryState
 from services.notify.sender import Resolver, Sender
 from services.notify.settings import WorkerSettings
-from services.notify.store import KeptEvent, MemoryStore
+from services.notify.store import KeptEvent
+from services.notify.store_memory import MemoryStore
 from services.notify.subscription import Filters, create, secret_of
 from services.notify.worker import Dispatcher
 from shared.clock import SystemClock

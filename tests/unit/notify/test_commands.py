@@ -12,7 +12,7 @@ import pytest
 
 from services.notify import commands
 from services.notify.delivery import Delivery, DeliveryState, Reply
-from services.notify.store import MemoryStore
+from services.notify.store_memory import MemoryStore
 from services.notify.subscription import Filters, Subscription, SubscriptionState
 from shared.auth import Principal
 from shared.contracts.board import Role
