@@ -67,8 +67,8 @@ def comparable(rendered: str) -> str:
 
 
 def copies() -> dict[Path, bytes]:
-    """What the copies inside the chart must hold: topics, alerts, dashboards, as far as they are there."""
-    wanted = {copy: source.read_bytes() for source, copy in COPIES.items() if source.exists()}
+    """What the copies inside the chart must hold: topics, alerts, dashboards."""
+    wanted = {copy: source.read_bytes() for source, copy in COPIES.items()}
     return wanted | {CHART / "dashboards" / file.name: file.read_bytes() for file in sorted(DASHBOARDS.glob("*.json"))}
 
 

@@ -13,7 +13,7 @@ from jiebang.cli.terminal import (
     AsJson,
     Exit,
     WrongUse,
-    check_target,
+    check_page,
     escape,
     out,
     print_json,
@@ -91,7 +91,7 @@ def score(
     import jiebang.judge as judge
     from jiebang.report import render_html
 
-    _check_page(html)
+    check_page(html)
     short = {
         "label": label,
         "key": split(key),
@@ -132,20 +132,6 @@ def score(
         say(f"Report written to {escape(str(html))}.")
     if facts["total"] is None:
         raise typer.Exit(Exit.NO)
-
-
-def _check_page(path: Path | None) -> None:
-    """Raise WrongUse for a page under a name that no browser opens as one; pipes and devices have names of their own.
-
-    `Report.save` has the same rule.
-    """
-    check_target(path)
-    if path is None or path.suffix.lower() in {".html", ".htm"}:
-        return
-    if path.is_file() or not path.exists():
-        raise WrongUse(
-            "no_page", f"{path} is not the name of a page.", "--html writes HTML: name a file that ends in .html."
-        )
 
 
 def scan(paths: Paths, as_json: AsJson = False) -> None:

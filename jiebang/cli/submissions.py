@@ -16,6 +16,7 @@ from jiebang.cli.terminal import (
     AsJson,
     Exit,
     WrongUse,
+    check_page,
     check_target,
     counted,
     err,
@@ -143,7 +144,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """The report of a submission that was scored."""
-    check_target(html)
+    check_page(html)
     path = f"/v1/reports/{quote(submission)}"
     kept = True
     with client() as server:

@@ -138,6 +138,20 @@ def check_target(path: Path | None) -> None:
     raise WrongUse("cannot_write", why, "Name a file in a folder that is there and that you may write to.")
 
 
+def check_page(path: Path | None) -> None:
+    """Raise WrongUse for a page under a name that no browser opens as one; pipes and devices have names of their own.
+
+    `Report.save` has the same rule.
+    """
+    check_target(path)
+    if path is None or path.suffix.lower() in {".html", ".htm"}:
+        return
+    if path.is_file() or not path.exists():
+        raise WrongUse(
+            "no_page", f"{path} is not the name of a page.", "--html writes HTML: name a file that ends in .html."
+        )
+
+
 def write_target(path: Path, text: str) -> bool:
     """Write a file that the command was asked for; a failure is told on standard error and does not end the command."""
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def unlike_the_demand(subject: Subject) -> Status | None:
-    """Failed for an answer to a challenge that has none of the demanded columns: its records are no records of it."""
+    """In a challenge it fails when none of the demanded columns is there."""
     return Status.FAILED if subject.closed and not subject.present else None
 
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from jiebang.measures.definition import Measure, Plan, Subject, ratio
 from jiebang.measures.distinct import DistinctRecords, unlike_the_demand
-from jiebang.result import MeasureResult, Status
-
-
-def unmet(subject: Subject) -> Status | None:
-    """In a challenge it fails when none of the demanded columns is there."""
-    return unlike_the_demand(subject)
+from jiebang.result import MeasureResult
 
 
 def plan(subject: Subject) -> Plan:
@@ -30,4 +25,4 @@ def advice(result: MeasureResult) -> str:
     return f"Remove {result.den - result.num} of {result.den} records that repeat another one."
 
 
-MEASURE = Measure("DUP-1", "exact uniqueness", plan, advice, unmet)
+MEASURE = Measure("DUP-1", "exact uniqueness", plan, advice, unlike_the_demand)

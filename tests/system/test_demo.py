@@ -45,6 +45,7 @@ async def test_the_demo_prints_three_leaderboards_and_the_refusals_and_leaves_re
     assert {f"reports/{report.name}" for report in reports} <= linked
     assert all((tmp_path / "out" / place).is_file() for place in linked)
     assert "ratio_too_high" in page
+    assert page.index("(not the team's best)") > page.index("every third record twice"), "it stands after the board"
     receipts = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "out" / "receipts").glob("*.json")}
     keys = receipts.pop("keys")
     assert len(receipts) == 16

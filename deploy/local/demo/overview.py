@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
@@ -10,7 +11,7 @@ from deploy.local.demo.play import CHALLENGES, Attempt, Competition, slug
 
 _environment = Environment(
     # The reports' own style, so that the page and what it leads to look alike.
-    loader=ChoiceLoader([FileSystemLoader(str(__file__).rpartition("/")[0]), PackageLoader("jiebang.report")]),
+    loader=ChoiceLoader([FileSystemLoader(Path(__file__).parent), PackageLoader("jiebang.report")]),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -457,3 +457,10 @@ def test_an_id_is_never_broken(logged_in: Command, platform: Platform, monkeypat
     posted = {"id": name, "title": {"en": "A title of many words, " * 5}, "sector": "science", "phases": []}
     platform.answers["GET", "/v1/challenges"] = (200, {"challenges": [posted], "next": None}, {})
     assert name in logged_in("challenge", "list").out
+
+
+def test_a_page_of_a_submission_is_written_under_the_name_of_a_page_alone(logged_in: Command, tmp_path: Path) -> None:
+    target = tmp_path / "report.pdf"
+    ran = logged_in("report", "sub_1", "--html", target, "--json")
+    assert (ran.code, ran.json["code"]) == (2, "no_page")
+    assert not target.exists()
