@@ -302,7 +302,10 @@ class Service:
         others = [task for task in self._tasks if task.get_name() not in servers]
         for task in others:
             task.cancel()
-        await asyncio.wait([*others, asyncio.ensure_future(asyncio.sleep(0))], timeout=grace)
+        if others:
+            _, left = await asyncio.wait(others, timeout=grace)
+            if left:
+                log.warning("tasks_left_at_stop", tasks=sorted(task.get_name() for task in left))
         if public is not None:
             await public.stopped(grace / 2)
         await self.relay.stop(grace / 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -50,3 +51,19 @@ async def test_a_task_that_must_not_wait_runs_as_soon_as_it_is_begun() -> None:
         await asyncio.wait_for(ran.wait(), 30)
     finally:
         sweeping.cancel()
+
+
+async def test_a_task_that_takes_a_cancellation_for_its_own_ends_the_sweeping_all_the_same() -> None:
+    began = asyncio.Event()
+
+    async def task() -> int:
+        began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return 0
+
+    sweeping = asyncio.ensure_future(run(Sweep("swallows", timedelta(hours=1), task, at_once=True)))
+    await asyncio.wait_for(began.wait(), 30)
+    sweeping.cancel()
+    done, _ = await asyncio.wait({sweeping}, timeout=30)
+    assert done, "it sleeps for an hour"
