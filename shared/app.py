@@ -45,7 +45,8 @@ from shared.logs import get_logger
 from shared.mongo import Aggregates, client, database, ping
 from shared.objects import Objects
 from shared.outbox import Relay
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
+from shared.signing import Signer
 
 log = get_logger(__name__)
 
@@ -65,12 +66,14 @@ class Service:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self.ids: Ids = SystemIds()
-        self.mongo = client(settings)
+        with settings.exit_if_wrong():
+            self.mongo = client(settings)
         self.database = database(self.mongo, settings, name)
         self.producer = Producer(settings)
         self.relay = Relay(self.producer, topic_prefix=settings.kafka_topic_prefix)
         self.policy = FailurePolicy(dead_letters.Cemetery(self.producer, self.clock))
-        self.broker = create_broker(settings, self.policy)
+        with settings.exit_if_wrong():
+            self.broker = create_broker(settings, self.policy)
         self.office = dead_letters.DeadLetterOffice(settings, self.database, self.clock)
         self.health = Health()
         self.stopping = asyncio.Event()
@@ -96,10 +99,26 @@ class Service:
     @cached_property
     def objects(self) -> Objects:
         """The object store."""
-        if not self.settings.objects_url:
-            sys.stderr.write("JIEBANG_OBJECTS_URL is needed: file:///a/folder or s3://a-bucket/a-prefix\n")
-            raise SystemExit(2)
-        return Objects(self.settings.objects_url)
+        with self.settings.exit_if_wrong():
+            if not self.settings.objects_url:
+                raise SettingsError("JIEBANG_OBJECTS_URL is needed: file:///a/folder or s3://a-bucket/a-prefix")
+            return Objects(self.settings.objects_url)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """What signs receipts, with the key that the platform is known by."""
+        file = self.settings.signing_key_file
+        with self.settings.exit_if_wrong():
+            if file is None:
+                raise SettingsError(
+                    "JIEBANG_SIGNING_KEY_FILE is needed: a PEM file; a new key is made if there is none"
+                )
+            try:
+                return Signer.load(file)
+            except OSError as error:
+                raise SettingsError(f"JIEBANG_SIGNING_KEY_FILE: {file}: {error.strerror}") from None
+            except ValueError as error:
+                raise SettingsError(f"JIEBANG_SIGNING_KEY_FILE: {error}") from None
 
     def aggregates(self, collection: str, state: type[State]) -> Aggregates[State]:
         """The aggregates of a kind, whose events this process publishes."""

@@ -25,7 +25,7 @@ from shared.contracts.envelope import Event, Fact, UnknownEvent
 from shared.contracts.registry import topics
 from shared.failures import DependencyDown, FailurePolicy, PermanentError
 from shared.logs import get_logger
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
 
 log = get_logger(__name__)
 
@@ -124,10 +124,19 @@ class Producer:
 
 
 def security(settings: Settings) -> BaseSecurity:
-    """How to come to the brokers: with a password if there is a user, over TLS if there is an authority."""
+    """How to come to the brokers: with a password if there is a user, over TLS if there is an authority.
+
+    Raises:
+        SettingsError: the authority's file cannot be read, or holds none.
+    """
     context = None
     if settings.kafka_ca_file:
-        context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+        try:
+            context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+        except ssl.SSLError:
+            raise SettingsError(f"JIEBANG_KAFKA_CA_FILE: {settings.kafka_ca_file} holds no certificate (PEM)") from None
+        except OSError as error:
+            raise SettingsError(f"JIEBANG_KAFKA_CA_FILE: {settings.kafka_ca_file}: {error.strerror}") from None
         # An operator's own authority often leaves out what newer Pythons ask of the public ones (RFC 5280).
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not settings.kafka_username:

@@ -36,7 +36,7 @@ from shared.failures import DependencyDown, PermanentError, TransientError
 from shared.ids import Ids
 from shared.logs import get_logger
 from shared.outbox import OutboxEntry, Pending, Relay
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
 
 log = get_logger(__name__)
 
@@ -83,21 +83,28 @@ def client(settings: Settings) -> Client:
     """A client of the platform's database; connects when it is first used.
 
     Writes are acknowledged by a majority and its journals, reads are of what a majority has.
+
+    Raises:
+        SettingsError: the address is none, or names a file that cannot be used.
     """
-    return AsyncIOMotorClient(
-        settings.mongo_uri,
-        tz_aware=True,
-        w="majority",
-        readConcernLevel="majority",
-        retryWrites=True,
-        retryReads=True,
-        serverSelectionTimeoutMS=3_000,
-        connectTimeoutMS=2_000,
-        socketTimeoutMS=10_000,
-        waitQueueTimeoutMS=5_000,
-        maxPoolSize=64,
-        appname=f"jiebang-{settings.process or 'tool'}",
-    )
+    try:
+        return AsyncIOMotorClient(
+            settings.mongo_uri,
+            tz_aware=True,
+            w="majority",
+            readConcernLevel="majority",
+            retryWrites=True,
+            retryReads=True,
+            serverSelectionTimeoutMS=3_000,
+            connectTimeoutMS=2_000,
+            socketTimeoutMS=10_000,
+            waitQueueTimeoutMS=5_000,
+            maxPoolSize=64,
+            appname=f"jiebang-{settings.process or 'tool'}",
+        )
+    except (PyMongoError, ValueError, OSError) as error:
+        # The driver's words quote no part of the address that may be secret.
+        raise SettingsError(f"JIEBANG_MONGO_URI: {error}") from None
 
 
 def database(connection: Client, settings: Settings, service: str) -> Database:

@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.failures import DependencyDown, PermanentError
+from shared.settings import SettingsError
 
 READ_BYTES = 8 * 1024 * 1024
 
@@ -55,10 +56,20 @@ class Objects:
     """Stores and finds objects by name."""
 
     def __init__(self, url: str) -> None:
-        """Open the store at `file:///folder` (made if it is not there) or `s3://bucket/prefix`."""
-        if urlsplit(url).scheme == "file":
-            Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
-        self._store: ObjectStore = from_url(url)
+        """Open the store at `file:///folder` (made if it is not there) or `s3://bucket/prefix`.
+
+        Raises:
+            SettingsError: there can be no store at this address, or with these keys.
+        """
+        try:
+            if urlsplit(url).scheme == "file":
+                Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
+            self._store: ObjectStore = from_url(url)
+        except (BaseError, ValueError, OSError) as error:
+            words = str(error).splitlines()[0].removeprefix("Generic ")
+            raise SettingsError(
+                f"JIEBANG_OBJECTS_URL: file:///a/folder or s3://a-bucket/a-prefix is needed: {words}"
+            ) from None
 
     async def put(self, name: str, data: bytes | AsyncIterator[bytes]) -> None:
         """Store an object, replacing one of that name; all of it or nothing.

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -15,11 +16,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jiebang.sandbox import ForkServer, Job, Outcome, OutcomeStatus
+from jiebang.sandbox import ForkServer, Job, Outcome, OutcomeStatus, self_test
 from shared import metrics, tracing
 from shared.failures import PermanentError
 from shared.logs import get_logger
 from shared.objects import Objects
+from shared.settings import SettingsError
 
 log = get_logger(__name__)
 
@@ -34,11 +36,29 @@ class Bounds:
 
     wall: timedelta
     memory_bytes: int
+    disk_bytes: int
+    """What it may have written at a time, in files that it made."""
 
 
 def scratch_of_process(scratch: Path) -> Path:
     """This process's own part of a scratch folder: once it is dead, the next worker to start removes it."""
     return scratch / str(os.getpid())
+
+
+def exit_unless_confined(scratch: Path) -> None:
+    """Prove that nothing escapes from a child on this machine; where it does, say how and exit with 1.
+
+    Raises:
+        SettingsError: the scratch folder cannot be made or written in.
+    """
+    try:
+        wrong = self_test(scratch_of_process(scratch))
+    except OSError as error:
+        raise SettingsError(f"JIEBANG_SCRATCH_DIR: {scratch}: {error.strerror}") from None
+    if wrong:
+        sys.stderr.write("the sandbox does not hold on this machine; no dataset is opened here:\n")
+        sys.stderr.writelines(f"  {line}\n" for line in wrong)
+        raise SystemExit(1)
 
 
 class _TakenAway(Exception):
@@ -115,6 +135,7 @@ class Sandboxes:
             job,
             wall_seconds=self._bounds.wall.total_seconds(),
             memory_bytes=self._bounds.memory_bytes,
+            disk_bytes=self._bounds.disk_bytes,
             heartbeat=heartbeat,
         )
         if outcome.status in _KILLED:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -144,8 +145,15 @@ class Settings(BaseModel):
     @classmethod
     def load_or_exit(cls) -> Self:
         """The settings of this process's environment; on a wrong one, say what to put right and exit with 2."""
-        try:
+        with cls.exit_if_wrong():
             return cls.load()
+
+    @classmethod
+    @contextmanager
+    def exit_if_wrong(cls) -> Iterator[None]:
+        """Around whatever may find a setting wrong, a file that one names say: says what to put right, exits with 2."""
+        try:
+            yield
         except SettingsError as error:
             sys.stderr.write(f"{cls.process or 'jiebang'} cannot start with these settings:\n")
             sys.stderr.writelines(f"  {line}\n" for line in str(error).splitlines())

@@ -8,11 +8,12 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import rfc8785
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -51,8 +52,10 @@ class PublicKey:
 class Signer:
     """Signs statements with one private key, which is never shown."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: Ed25519PrivateKey, since: datetime | None = None) -> None:
         self._key = key
+        self.since = since
+        """Since when the key's file is there, if it is in one."""
         raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.public = PublicKey(keyid_of(raw), raw)
 
@@ -62,13 +65,17 @@ class Signer:
 
         Raises:
             ValueError: the file holds no Ed25519 private key in PEM without a password.
+            OSError: the file cannot be read, or made.
         """
         if not file.exists():
             _create(file)
-        key = load_pem_private_key(file.read_bytes(), None)
+        try:
+            key = load_pem_private_key(file.read_bytes(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError(f"{file} holds no Ed25519 key")
-        return cls(key)
+            raise ValueError(f"{file} holds no Ed25519 private key (PEM, without a password)")
+        return cls(key, datetime.fromtimestamp(file.stat().st_mtime, UTC))
 
     def sign(self, payload: Mapping[str, Any], payload_type: str) -> dict[str, Any]:
         """A DSSE envelope around the canonical JSON (RFC 8785) of a statement."""

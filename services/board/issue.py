@@ -58,7 +58,8 @@ def main() -> int:
     settings = BoardSettings.load_or_exit()
     logs.configure("board-issue", "WARNING")
     try:
-        answer = asyncio.run(issue(Role(given.role), given.owner, settings))
+        with settings.exit_if_wrong():
+            answer = asyncio.run(issue(Role(given.role), given.owner, settings))
     except Problem as problem:
         sys.stderr.write(f"{problem.title} {problem.detail}\n")
         return 1

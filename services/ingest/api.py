@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -50,7 +49,7 @@ class NewPreflight(BaseModel):
     upload: Id
 
 
-def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping: asyncio.Event) -> APIRouter:
+def create_router(intake: Intake, signer: Signer, stopping: asyncio.Event) -> APIRouter:
     """The routes of submissions, quota, keys and preflight. Streams end when `stopping` is set."""
     router = APIRouter(prefix="/v1", tags=["submissions"])
 
@@ -135,7 +134,7 @@ def create_router(intake: Intake, signer: Signer, key_since: datetime, stopping:
             "public": public.base64,
             "pem": public.pem,
             "use": "receipt",
-            "created_at": rfc3339(key_since),
+            "created_at": None if signer.since is None else rfc3339(signer.since),
         }
         return conditional(request, json_bytes({"keys": [key]}))
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
-
 from services.ingest import api, operations_api, refusals, uploads_api
 from services.ingest.handlers import Handlers
 from services.ingest.settings import IngestSettings
@@ -15,14 +12,10 @@ from shared.app import Service
 from shared.auth import CredentialProjection
 from shared.job_loop import JobLoop
 from shared.jobs import Lease
-from shared.signing import Signer
 
 
 def build(settings: IngestSettings) -> Service:
     """The process, ready to run."""
-    if settings.signing_key_file is None:
-        sys.stderr.write("JIEBANG_SIGNING_KEY_FILE is needed: a PEM file; a new key is made if there is none\n")
-        raise SystemExit(2)
     service = Service("ingest", settings)
     intake = intake_of(service, settings)
     credentials = CredentialProjection(service.database)
@@ -40,11 +33,9 @@ def build(settings: IngestSettings) -> Service:
     for sweep in Sweeping(intake).sweeps():
         service.sweep(sweep.name, sweep.every, sweep.task)
 
-    signer = Signer.load(settings.signing_key_file)
-    key_since = datetime.fromtimestamp(settings.signing_key_file.stat().st_mtime, UTC)
     app = service.api(
         uploads_api.create_router(intake),
-        api.create_router(intake, signer, key_since, service.stopping),
+        api.create_router(intake, service.signer, service.stopping),
         operations_api.create_router(intake),
     )
     app.add_middleware(uploads_api.SpeaksTus)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jiebang.sandbox import self_test
 from services.ingest import commands
 from services.ingest.intake import Intake
 from services.ingest.scanning import RecordedScanner, SandboxedScanner, ScanCrashed, Scanner, Verdict, verdict_of
@@ -20,7 +18,7 @@ from shared.app import Service
 from shared.failures import PermanentError
 from shared.job_loop import JobLoop
 from shared.jobs import Lease
-from shared.sandboxes import Bounds, Sandboxes, scratch_of_process
+from shared.sandboxes import Bounds, Sandboxes, exit_unless_confined
 
 CRASHES_ALLOWED = 1
 """A child that is lost is tried again once; a second loss is no accident."""
@@ -92,7 +90,7 @@ def build(settings: ScanSettings) -> Service:
     """The process, ready to run."""
     service = Service("ingest", settings)
     intake = intake_of(service, settings)
-    bounds = Bounds(settings.wall, settings.memory_bytes)
+    bounds = Bounds(settings.wall, settings.memory_bytes, settings.disk_bytes)
     sandboxes = Sandboxes(service.objects, _scratch(settings), bounds, at_once=settings.at_once)
 
     async def work() -> None:
@@ -118,10 +116,9 @@ def _scratch(settings: ScanSettings) -> Path:
 def main() -> None:
     """Run the worker, on a machine where nothing escapes from the sandbox."""
     settings = ScanSettings.load_or_exit()
-    if settings.recorded_result is None and (missing := self_test(scratch_of_process(_scratch(settings)))):
-        sys.stderr.write("the sandbox does not hold on this machine; nothing is scanned here:\n")
-        sys.stderr.writelines(f"  {line}\n" for line in missing)
-        raise SystemExit(1)
+    if settings.recorded_result is None:
+        with settings.exit_if_wrong():
+            exit_unless_confined(_scratch(settings))
     build(settings).run()
 
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from jiebang.sandbox.forkserver import DEFAULT_DISK_BYTES
 from services.ingest.submission import Deadlines
 from shared.contracts.board import LATE
 from shared.settings import Duration, Settings
@@ -66,6 +67,8 @@ class ScanSettings(IngestSettings, process="ingest_scan"):
     """How long one scan may take before its process is killed."""
     memory_bytes: int = 3 * GIB
     """How much memory one scan may use before its process is killed."""
+    disk_bytes: int = DEFAULT_DISK_BYTES
+    """How many bytes one scan may have written in its scratch folder, unpacked files say, before it is stopped."""
     at_once: int = 1
     """How many scans this process works on at once."""
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from jiebang.sandbox.forkserver import DEFAULT_DISK_BYTES
 from shared.settings import Duration, Settings
 
 GIB = 1 << 30
@@ -33,6 +34,8 @@ class WorkerSettings(ScoringSettings, process="scoring_worker"):
     """How many threads one measuring may use; by default as many as the machine has cores."""
     memory_bytes: int = 3 * GIB
     """How much memory one measuring may use before its process is killed."""
+    disk_bytes: int = DEFAULT_DISK_BYTES
+    """How many bytes one measuring may have written in its scratch folder before it is stopped."""
     wall: Duration = timedelta(minutes=30)
     """How long one measuring may take before its process is killed."""
     recorded_result: Path | None = None

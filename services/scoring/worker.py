@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from jiebang.sandbox import self_test
 from services.scoring import commands
 from services.scoring.measuring import Measuring, RecordedMeasuring, SandboxedMeasuring
 from services.scoring.score import Score
@@ -14,7 +12,7 @@ from services.scoring.store import MongoScores, MongoTerms
 from shared.app import Service
 from shared.job_loop import JobLoop
 from shared.jobs import Lease
-from shared.sandboxes import Bounds, Sandboxes, scratch_of_process
+from shared.sandboxes import Bounds, Sandboxes, exit_unless_confined
 
 
 def build(settings: WorkerSettings) -> Service:
@@ -44,7 +42,7 @@ def build(settings: WorkerSettings) -> Service:
 def _measuring(service: Service, settings: WorkerSettings) -> Measuring:
     if settings.recorded_result is not None:
         return RecordedMeasuring(settings.recorded_result)
-    bounds = Bounds(settings.wall, settings.memory_bytes)
+    bounds = Bounds(settings.wall, settings.memory_bytes, settings.disk_bytes)
     sandboxes = Sandboxes(service.objects, _scratch(settings), bounds, at_once=settings.concurrency)
     return SandboxedMeasuring(sandboxes, threads=settings.threads)
 
@@ -56,10 +54,9 @@ def _scratch(settings: WorkerSettings) -> Path:
 def main() -> None:
     """Run the worker, on a machine where nothing escapes from the sandbox."""
     settings = WorkerSettings.load_or_exit()
-    if settings.recorded_result is None and (missing := self_test(scratch_of_process(_scratch(settings)))):
-        sys.stderr.write("the sandbox does not hold on this machine; nothing is measured here:\n")
-        sys.stderr.writelines(f"  {line}\n" for line in missing)
-        raise SystemExit(1)
+    if settings.recorded_result is None:
+        with settings.exit_if_wrong():
+            exit_unless_confined(_scratch(settings))
     build(settings).run()
 
 

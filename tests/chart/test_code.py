@@ -16,7 +16,6 @@ from deploy.helm.chart import CHART, DASHBOARDS, EXAMPLES, ROOT, example
 from deploy.helm.settings import NOT_FOR_A_CLUSTER, PROCESSES, SET_BY_CHART, own_settings, shared_settings
 from deploy.local.gateway import ROUTES
 from deploy.local.services import SERVICE_PROCESSES
-from jiebang.sandbox.forkserver import DEFAULT_DISK_BYTES
 from shared.contracts.registry import topics
 from shared.kafka import _new_topic, dead_letter_topic
 from shared.settings import Settings
@@ -172,7 +171,10 @@ def test_a_worker_has_the_memory_and_the_room_that_its_children_may_use(objects:
         memory = size(spec["containers"][0]["resources"]["limits"]["memory"])
         assert memory >= at_once * settings.memory_bytes + OWN_MEMORY, process
         (scratch,) = [each["emptyDir"]["sizeLimit"] for each in spec["volumes"] if each["name"] == "scratch"]
-        assert size(scratch) >= at_once * (DEFAULT_DISK_BYTES + upload.upload_max_bytes), process
+        assert size(scratch) >= at_once * (settings.disk_bytes + upload.upload_max_bytes), process
+        for kind, quantities in spec["containers"][0]["resources"].items():
+            # Kubernetes counts the folder among it: less would evict a worker that keeps to its bounds.
+            assert size(quantities.get("ephemeral-storage", scratch)) >= size(scratch), (process, kind)
 
 
 # --- streams and queues ---------------------------------------------------------------------------------------------

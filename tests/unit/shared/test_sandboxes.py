@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jiebang.sandbox import Outcome, OutcomeStatus
 from shared.objects import Objects
 from shared.sandboxes import Bounds, Sandboxes
 from tests.eventually import eventually
@@ -38,7 +40,31 @@ async def test_a_self_test_that_was_killed_is_cleared_away_by_the_next_worker(
     (left,) = os.listdir(own)
     assert left.startswith("jiebang-self-test-")
     objects = Objects((tmp_path / "objects").as_uri())
-    next_worker = Sandboxes(objects, own.parent, Bounds(timedelta(seconds=1), 1 << 30), at_once=0)
+    next_worker = Sandboxes(objects, own.parent, Bounds(timedelta(seconds=1), 1 << 30, 1 << 30), at_once=0)
     await next_worker.open()
     assert os.listdir(own.parent) == [str(os.getpid())]
     await next_worker.close()
+
+
+async def test_a_child_that_writes_more_than_its_bound_is_stopped(tmp_path: Path) -> None:
+    table = tmp_path / "data.csv"
+    table.write_text("a,b\n" + "1,2\n" * 1_000_000)
+    with tarfile.open(tmp_path / "data.tar", "w") as archive:
+        archive.add(table, "data.csv")
+    objects = Objects((tmp_path / "objects").as_uri())
+    await objects.put("datasets/upl_1/manifest.json", b'{"filename": "data.tar"}')
+    await objects.put("datasets/upl_1/dataset", (tmp_path / "data.tar").read_bytes())
+
+    async def ending(disk_bytes: int) -> Outcome:
+        bounds = Bounds(timedelta(seconds=60), 2 << 30, disk_bytes)
+        sandboxes = Sandboxes(objects, tmp_path / "scratch", bounds, at_once=1)
+        await sandboxes.open()
+        try:
+            return await sandboxes.run("scan", "upl_1", {}, lambda outcome, _: outcome)
+        finally:
+            await sandboxes.close()
+
+    assert (await ending(1 << 30)).status is OutcomeStatus.DONE
+    stopped = await ending(1 << 20)
+    assert stopped.status is OutcomeStatus.REFUSED
+    assert "wrote" in stopped.detail
