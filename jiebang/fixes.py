@@ -70,19 +70,19 @@ def _waits(result: MeasureResult) -> bool:
 def declarations(judged: Grade) -> tuple[str, ...]:
     """What to declare so that more is measured, a sentence for each measure that waits for it."""
     return tuple(
-        f"Declare `{BY_ID[name].declares}`, so that {name} ({BY_ID[name].title}) is measured."
+        f"{wanted}, so that {name} ({BY_ID[name].title}) is measured."
         for name in judged.undeclared
-        if BY_ID[name].declares
+        if (wanted := BY_ID[name].wanted)
     )
 
 
 def _what(name: str, tables: Sequence[MeasureResult], combined: MeasureResult) -> str:
     measure = BY_ID[name]
     if combined.status is Status.NOT_DECLARED:
-        return f"Declare `{measure.declares}`: the rubric requires {name} ({measure.title})."
+        return f"{measure.wanted}: the rubric requires {name} ({measure.title})."
     alike = [result for result in tables if result.id == name and result.status is combined.status]
     most = max(alike, key=lambda result: _loss(result, measure.worst))
-    several = len({result.table for result in tables}) > 1
+    several = most.table is not None and len({result.table for result in tables} - {None}) > 1
     sentence = measure.advise(most)
     return f"In `{most.table}`: {sentence[0].lower()}{sentence[1:]}" if several else sentence
 

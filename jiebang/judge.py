@@ -18,12 +18,13 @@ from jiebang.declaration import Declaration
 from jiebang.errors import DeclarationError
 from jiebang.fixes import Fix, declarations, fixes, fixes_beside
 from jiebang.grading import Grade, combine_tables, grade
-from jiebang.measures import MEASURES, Subject, run_measures
+from jiebang.measures import MEASURES, PACKAGE_MEASURES, Subject, run_measures
 from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
 from jiebang.result import GateResult, GateStatus, MeasureResult
 from jiebang.rubric import Rubric
+from jiebang.structure.package import Package
 
 if TYPE_CHECKING:
     from jiebang.dataset.canonical import CanonicalDataset
@@ -235,10 +236,10 @@ def score(
             return report
         canonical = canonicalise(opened, declaration, scratch=folder, threads=threads, memory=memory, progress=progress)
         stack.callback(canonical.close)
-        return _judge(report, canonical, progress)
+        return _judge(report, canonical, Package(opened.files), progress)
 
 
-def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | None) -> Report:
+def _judge(report: Report, canonical: CanonicalDataset, package: Package, progress: Progress | None) -> Report:
     declaration = report.declaration
     tables = canonical.tables
     declared = [declaration.for_table(table.name, table.files) for table in tables]
@@ -249,24 +250,32 @@ def _judge(report: Report, canonical: CanonicalDataset, progress: Progress | Non
     ]
     tell = None if progress is None else lambda share: progress("measure", share)
     measured = run_measures(MEASURES, subjects, DuckDBEngine(canonical.connection), tell)
-    by_measure: dict[str, list[MeasureResult]] = {measure.id: [] for measure in MEASURES}
-    for result in measured.results:
+    listed = [measure for measure in PACKAGE_MEASURES if measure.id in report.rubric.criteria]
+    results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
+    names = [*(measure.id for measure in MEASURES), *(measure.id for measure in listed)]
+    by_measure: dict[str, list[MeasureResult]] = {name: [] for name in names}
+    for result in results:
         by_measure[result.id].append(result)
     combined = {name: combine_tables(results) for name, results in by_measure.items() if results}
     judged = grade(combined, report.rubric)
     absent = {table.name for table in tables if table.missing}
     return replace(
         report,
-        warnings=_told((*report.warnings, *canonical.warnings, *_absent(subjects))),
+        warnings=_told((*_unread(report, package, bool(listed)), *canonical.warnings, *_absent(subjects))),
         tables=tuple(_profile(table, measured, LISTED_BYTES // len(tables)) for table in tables),
-        measures=measured.results,
+        measures=results,
         combined=combined,
         judged=judged,
-        fixes=fixes_beside(absent, judged, measured.results, report.rubric)
-        if absent
-        else fixes(judged, measured.results, combined),
+        fixes=fixes_beside(absent, judged, results, report.rubric) if absent else fixes(judged, results, combined),
         declare=declarations(judged),
     )
+
+
+def _unread(report: Report, package: Package, asked: bool) -> tuple[str, ...]:
+    """The warnings of opening, with what the package's own files were read for taken out."""
+    from jiebang.dataset.opening import unread
+
+    return unread(report.files, package.described_by) if asked else report.warnings
 
 
 def _absent(subjects: Sequence[Subject]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -83,7 +83,9 @@ def open_dataset(
         )
     opening.demand_data()
     files = sorted(opening.files, key=lambda file: file.path.encode("utf-8"))
-    return OpenedDataset(tuple(files), dataset_digest(files), opening.gates(), _ignored(files, opening.has_failed))
+    return OpenedDataset(
+        tuple(files), dataset_digest(files), opening.gates(), () if opening.has_failed else unread(files)
+    )
 
 
 def dataset_digest(files: Iterable[DataFile]) -> str:
@@ -92,10 +94,10 @@ def dataset_digest(files: Iterable[DataFile]) -> str:
     return hashlib.sha256(rfc8785.dumps(listed)).hexdigest()
 
 
-def _ignored(files: Sequence[DataFile], has_failed: bool) -> tuple[str, ...]:
-    """One warning of all files that are no table, since there may be very many."""
-    others = [shown(file.path) for file in files if file.kind is FileKind.OTHER]
-    if has_failed or not others:
+def unread(files: Sequence[DataFile], read: Collection[str] = ()) -> tuple[str, ...]:
+    """One warning of all files that are no table and not among those read, since there may be very many."""
+    others = [shown(file.path) for file in files if file.kind is FileKind.OTHER and file.path not in read]
+    if not others:
         return ()
     names = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
     return (f"{names}: no table, so nothing of it is read.",)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from jiebang.measures import bal_1, com_1, com_2, com_3, dup_1, fmt_1, key_1, out_1, ref_1, scl_1, typ_1
+from jiebang.measures import bal_1, com_1, com_2, com_3, doc_1, dup_1, fmt_1, key_1, out_1, ref_1, scl_1, typ_1
 from jiebang.measures.definition import Measure, Subject
+from jiebang.measures.package_measure import PackageMeasure
 from jiebang.measures.planner import run_measures
 
 MEASURES: tuple[Measure, ...] = tuple(
     module.MEASURE for module in (fmt_1, typ_1, com_1, com_2, com_3, scl_1, out_1, dup_1, key_1, ref_1, bal_1)
 )
-BY_ID = {measure.id: measure for measure in MEASURES}
+PACKAGE_MEASURES: tuple[PackageMeasure, ...] = tuple(module.MEASURE for module in (doc_1,))
+"""The measures of a dataset as a whole, run where a rubric lists them."""
 
-__all__ = ["BY_ID", "MEASURES", "Measure", "Subject", "run_measures"]
+EVERY: tuple[Measure | PackageMeasure, ...] = (*MEASURES, *PACKAGE_MEASURES)
+BY_ID = {measure.id: measure for measure in EVERY}
+
+__all__ = ["BY_ID", "EVERY", "MEASURES", "PACKAGE_MEASURES", "Measure", "PackageMeasure", "Subject", "run_measures"]

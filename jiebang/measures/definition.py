@@ -199,6 +199,11 @@ class Measure:
     worst: bool = False
 
     @property
+    def wanted(self) -> str | None:
+        """What to do so that it is declared, without a full stop; None for a measure that waits for nothing."""
+        return f"Declare `{self.declares}`" if self.declares else None
+
+    @property
     def doc(self) -> str:
         """The description: formula, and what moves it."""
         return (self.plan.__doc__ or "").strip()

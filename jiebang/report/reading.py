@@ -21,6 +21,7 @@ class Wording:
 
 
 MEASURES = {
+    "DOC-1": Wording("Documentation", "说明文档"),
     "FMT-1": Wording("Parseable records", "可解析记录"),
     "TYP-1": Wording("Type conformity", "类型一致"),
     "COM-1": Wording("Value completeness", "数值完整"),
@@ -39,6 +40,7 @@ GATES = {
     "G3": Wording("File types", "文件类型"),
 }
 DIMENSIONS = {
+    "documentation": Wording("Documentation", "文档性"),
     "conformity": Wording("Conformity", "规范性"),
     "completeness": Wording("Completeness", "完整性"),
     "accuracy": Wording("Accuracy", "准确性"),

@@ -13,6 +13,7 @@ import jiebang.gates
 import jiebang.judge as judge
 import jiebang.measures
 import jiebang.report
+import jiebang.structure
 from jiebang.report import render_html
 from jiebang.sandbox.outcome import Task
 
@@ -24,7 +25,7 @@ def _load_everything() -> None:
 
     It also saves each child the time.
     """
-    for package in (jiebang.dataset, jiebang.gates, jiebang.measures, jiebang.report):
+    for package in (jiebang.dataset, jiebang.gates, jiebang.measures, jiebang.report, jiebang.structure):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     for name in ("bz2", "hashlib", "lzma", "pyarrow.compute", "pyarrow.parquet", "zlib"):

@@ -1,0 +1,1 @@
+"""What datasets say of themselves, read."""
