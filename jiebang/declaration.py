@@ -1,8 +1,9 @@
 """The declaration: what is known about a dataset beyond its bytes, with the same keys everywhere.
 
 The keys are `label`, `key`, `required`, `types`, `missing`, `encoding`, `records`, `time`, `time_format`, `series`,
-`grid`, `text`, `foreign_keys` and `classes`, for the whole dataset or, under `tables`, for one file; and `as_of` for
-the whole. A *closed* declaration is the data demand of a challenge: its columns are the columns, whatever is handed in.
+`grid`, `text`, `foreign_keys`, `classes`, `domains`, `period`, `split` and `min_per_class`, for the whole dataset or,
+under `tables`, for one file; and `as_of` for the whole. A *closed* declaration is the data demand of a challenge: its
+columns are the columns, whatever is handed in.
 """
 
 from __future__ import annotations
@@ -19,6 +20,27 @@ from typing import Any
 
 import rfc8785
 
+from jiebang.constraints import (
+    Domain,
+    Period,
+    Split,
+    read_count,
+    read_domains,
+    read_grid,
+    read_period,
+    read_split,
+    unfit,
+)
+from jiebang.declared_values import (
+    TRIMMED,
+    as_mapping,
+    as_names,
+    as_optional_text,
+    as_text,
+    as_texts,
+    written,
+    wrong,
+)
 from jiebang.document import KeyPath, read_document, refuse_unknown_keys
 from jiebang.errors import DeclarationError
 
@@ -31,9 +53,6 @@ DEFAULT_MISSING = (
 
 DATA_EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 COMPRESSION_EXTENSIONS = (".gz", ".zst")
-
-TRIMMED = " \t\r\n\u00a0\u3000"
-"""The characters that are cut off both ends of a cell and of a CSV column name."""
 
 MAX_COLUMNS = 2_000
 """A file with more columns is not read, nor may a demand ask for more: each costs time and memory, without any cell."""
@@ -73,6 +92,10 @@ class TableDeclaration:
     text: tuple[str, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     classes: tuple[str, ...] = ()
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    period: Period | None = None
+    split: Split | None = None
+    min_per_class: int | None = None
 
     def missing_for(self, column: str) -> tuple[str, ...]:
         """The missing markers of a column: the declared ones, else the common list."""
@@ -87,9 +110,20 @@ class TableDeclaration:
         label = () if self.label is None else (self.label,)
         time = () if self.time is None else (self.time,)
         referring = [name for reference in self.foreign_keys for name in reference.fields]
-        return tuple(
-            dict.fromkeys([*self.types, *self.key, *label, *self.required, *time, *self.series, *self.text, *referring])
-        )
+        split = () if self.split is None or self.split.column is None else (self.split.column,)
+        named = [*self.types, *self.key, *label, *self.required, *time, *self.series, *self.text, *referring]
+        return tuple(dict.fromkeys([*named, *self.domains, *split]))
+
+    def type_of(self, column: str) -> str | None:
+        """The declared type of a column: by `types`, else the one that the bounds of its domain are for."""
+        if column in self.types:
+            return self.types[column]
+        return self.domains[column].type if column in self.domains else None
+
+    def instants(self) -> tuple[str, ...]:
+        """The columns whose cells are times on which measures count: that of `time`, and those with bounds of times."""
+        time = () if self.time is None else (self.time,)
+        return tuple(dict.fromkeys([*time, *(name for name, domain in self.domains.items() if domain.of_times)]))
 
     def over(self, default: TableDeclaration) -> TableDeclaration:
         """This declaration, with the default's value for every key that is not declared here."""
@@ -114,6 +148,11 @@ class TableDeclaration:
             elif item.name == "foreign_keys":
                 if value:
                     result["foreign_keys"] = [reference.as_dict() for reference in value]
+            elif item.name == "domains":
+                if value:
+                    result["domains"] = {column: domain.as_dict() for column, domain in value.items()}
+            elif isinstance(value, Period | Split):
+                result[item.name] = value.as_dict()
             elif isinstance(value, tuple):
                 if value:
                     result[item.name] = list(value)
@@ -147,17 +186,18 @@ class Declaration:
         column.
         """
         if not isinstance(data, Mapping):
-            raise _wrong((), "A declaration is a mapping of keys to values.", "Write `key: value` lines.")
+            raise wrong((), "A declaration is a mapping of keys to values.", "Write `key: value` lines.")
         own = dict(data)
         refuse_unknown_keys(own, KEYS, (), "a declaration")
         tables: dict[str, TableDeclaration] = {}
-        for name, entry in (_mapping(own.pop("tables", None), ("tables",)) or {}).items():
+        for name, entry in (as_mapping(own.pop("tables", None), ("tables",)) or {}).items():
             path: KeyPath = ("tables", name)
-            entry = dict(_mapping(entry, path) or {})
+            entry = dict(as_mapping(entry, path) or {})
             refuse_unknown_keys(entry, TABLE_KEYS, path, "a table's declaration")
             tables[unicodedata.normalize("NFC", name)] = _table(entry, path)
         as_of = _date(own.pop("as_of", None), ("as_of",))
         declaration = cls(closed=closed, tables=tables, default=_table(own, ()), as_of=as_of)
+        declaration._refuse_contradictions()
         if closed:
             declaration._refuse_open_ends()
         return declaration
@@ -227,6 +267,20 @@ class Declaration:
         """SHA-256 of the declaration's canonical JSON (RFC 8785), in hexadecimal."""
         return hashlib.sha256(rfc8785.dumps(self.as_dict())).hexdigest()
 
+    def _refuse_contradictions(self) -> None:
+        declared: list[tuple[KeyPath, TableDeclaration]] = [((), self.default)]
+        declared += [(("tables", name), table.over(self.default)) for name, table in self.tables.items()]
+        for path, own in declared:
+            if error := unfit(own.domains, own.types, path):
+                raise error
+            # A number for every table makes sense only once a table says its classes.
+            said_here = own.min_per_class is not None and (path or not self.tables)
+            lacks = [key for key, value in (("label", own.label), ("classes", own.classes)) if value in (None, ())]
+            if said_here and lacks:
+                raise wrong(
+                    (*path, "min_per_class"), f"`min_per_class` needs `{lacks[0]}`.", f"Declare `{lacks[0]}` as well."
+                )
+
     def _refuse_open_ends(self) -> None:
         for table in self.tables or (None,):
             path: KeyPath = () if table is None else ("tables", table)
@@ -268,73 +322,20 @@ def without_extensions(path: str) -> str:
     return path
 
 
-def _wrong(path: KeyPath, title: str, detail: str, **facts: Any) -> DeclarationError:
-    return DeclarationError("wrong_value", title, detail, path=list(path), **facts)
-
-
-def _shown(path: KeyPath) -> str:
-    return ".".join(str(part) for part in path)
-
-
-def _text(value: Any, path: KeyPath) -> str:
-    # A class or a marker may be written as a bare number; whole numbers have one text, floats do not.
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
-    raise _wrong(path, f"`{_shown(path)}` must be text, not {_kind(value)}.", "Write it in quotes.")
-
-
-def _kind(value: Any) -> str:
-    names = {bool: "a truth value", float: "a fraction", dict: "a mapping", list: "a list"}
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
-
-
-def _optional_text(value: Any, path: KeyPath) -> str | None:
-    return None if value is None else _text(value, path)
-
-
-def _mapping(value: Any, path: KeyPath) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise _wrong(path, f"`{_shown(path)}` must be a mapping, not {_kind(value)}.", "Write `name: value` under it.")
-    return {_text(name, path): entry for name, entry in value.items()}
-
-
-def _texts(value: Any, path: KeyPath) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise _wrong(path, f"`{_shown(path)}` must be a list, not {_kind(value)}.", "Write it as [a, b].")
-    texts = tuple(_text(item, (*path, index)) for index, item in enumerate(value))
-    for index, text in enumerate(texts):
-        if text in texts[:index]:
-            raise _wrong((*path, index), f"`{_shown(path)}` names `{text}` twice.", "Name it once.")
-    return texts
-
-
-def _names(value: Any, path: KeyPath) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    names = _texts(value, path)
-    if not names:
-        raise _wrong(path, f"`{_shown(path)}` is an empty list.", "Leave the key out if there is nothing to declare.")
-    return names
-
-
 def _markers(value: Any, path: KeyPath) -> tuple[str, ...] | dict[str, tuple[str, ...]] | None:
     if value is None:
         return None
     if isinstance(value, Mapping):
-        entries = _mapping(value, path) or {}
-        return {column: _texts(markers, (*path, column)) for column, markers in entries.items()}
-    return _texts(value, path)
+        entries = as_mapping(value, path) or {}
+        return {column: as_texts(markers, (*path, column)) for column, markers in entries.items()}
+    return as_texts(value, path)
 
 
 def _types(value: Any, path: KeyPath) -> dict[str, str]:
     types = {}
-    for column, name in (_mapping(value, path) or {}).items():
+    for column, name in (as_mapping(value, path) or {}).items():
         if name not in TYPES:
-            raise _wrong(
+            raise wrong(
                 (*path, column), f"`{name}` is not a type of a column.", f"Types are {', '.join(TYPES)}.", column=column
             )
         types[column] = str(name)
@@ -342,37 +343,19 @@ def _types(value: Any, path: KeyPath) -> dict[str, str]:
 
 
 def _encoding(value: Any, path: KeyPath) -> str | None:
-    name = _optional_text(value, path)
+    name = as_optional_text(value, path)
     if name is None:
         return None
     try:
         "".encode(name)  # refuses codecs that are not of text, such as base64
         codecs.lookup(name)
     except (LookupError, ValueError) as error:
-        raise _wrong(
-            path, f"`{name}` is not a known encoding.", "Name one such as utf-8, gb18030 or utf-16."
-        ) from error
+        raise wrong(path, f"`{name}` is not a known encoding.", "Name one such as utf-8, gb18030 or utf-16.") from error
     return name
 
 
-def _records(value: Any, path: KeyPath) -> int | None:
-    if value is None:
-        return None
-    text = _text(value, path)
-    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) == 0:
-        raise _wrong(path, f"`{_shown(path)}` must be a whole number above 0.", "Say how many records are needed.")
-    return int(text)
-
-
-def _grid(value: Any, path: KeyPath) -> str | None:
-    text = _optional_text(value, path)
-    if text is not None and not re.fullmatch(r"[1-9][0-9]{0,8}\s*[A-Za-z]{1,12}", text):
-        raise _wrong(path, f"`{text}` is not a step of a grid.", "Write a number and a unit, such as 1h, 15min or 1d.")
-    return text
-
-
 def _date(value: Any, path: KeyPath) -> str | None:
-    text = value.isoformat() if isinstance(value, datetime.date) else _optional_text(value, path)
+    text = value.isoformat() if isinstance(value, datetime.date) else as_optional_text(value, path)
     if text is None:
         return None
     try:
@@ -380,7 +363,7 @@ def _date(value: Any, path: KeyPath) -> str | None:
             raise ValueError(text)
         datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise _wrong(path, f"`{text}` is not a date.", "Write it as YYYY-MM-DD.") from error
+        raise wrong(path, f"`{text}` is not a date.", "Write it as YYYY-MM-DD.") from error
     return text
 
 
@@ -388,19 +371,19 @@ def _foreign_keys(value: Any, path: KeyPath) -> tuple[ForeignKey, ...]:
     if value is None:
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise _wrong(path, f"`{_shown(path)}` must be a list.", "Write items of {fields, to, key}.")
+        raise wrong(path, f"`{written(path)}` must be a list.", "Write items of {fields, to, key}.")
     references = []
     for index, entry in enumerate(value):
         at: KeyPath = (*path, index)
-        own = _mapping(entry, at) or {}
+        own = as_mapping(entry, at) or {}
         refuse_unknown_keys(own, ("fields", "to", "key"), at, "a foreign key")
         for needed in ("fields", "to", "key"):
             if own.get(needed) is None:
-                raise _wrong(at, f"`{_shown(at)}` lacks `{needed}`.", "A foreign key is {fields, to, key}.")
-        names, key = _names(own["fields"], (*at, "fields")), _names(own["key"], (*at, "key"))
+                raise wrong(at, f"`{written(at)}` lacks `{needed}`.", "A foreign key is {fields, to, key}.")
+        names, key = as_names(own["fields"], (*at, "fields")), as_names(own["key"], (*at, "key"))
         if len(names) != len(key):
-            raise _wrong(at, f"`{_shown(at)}` pairs {len(names)} fields with {len(key)}.", "Name as many on each side.")
-        references.append(ForeignKey(names, _text(own["to"], (*at, "to")), key))
+            raise wrong(at, f"`{written(at)}` pairs {len(names)} fields with {len(key)}.", "Name as many on each side.")
+        references.append(ForeignKey(names, as_text(own["to"], (*at, "to")), key))
     return tuple(references)
 
 
@@ -409,22 +392,28 @@ def _table(data: Mapping[str, Any], path: KeyPath) -> TableDeclaration:
         return (*path, key)
 
     get = data.get
-    classes = tuple(name.strip(TRIMMED) for name in _names(get("classes"), at("classes")))
+    classes = tuple(name.strip(TRIMMED) for name in as_names(get("classes"), at("classes")))
     if len(set(classes)) < len(classes):
-        raise _wrong(at("classes"), "Two classes differ only in their outer blanks.", "Name each class once.")
+        raise wrong(at("classes"), "Two classes differ only in their outer blanks.", "Name each class once.")
     return TableDeclaration(
-        label=_optional_text(get("label"), at("label")),
-        key=_names(get("key"), at("key")),
-        required=_names(get("required"), at("required")),
+        label=as_optional_text(get("label"), at("label")),
+        key=as_names(get("key"), at("key")),
+        required=as_names(get("required"), at("required")),
         types=_types(get("types"), at("types")),
         missing=_markers(get("missing"), at("missing")),
         encoding=_encoding(get("encoding"), at("encoding")),
-        records=_records(get("records"), at("records")),
-        time=_optional_text(get("time"), at("time")),
-        time_format=_optional_text(get("time_format"), at("time_format")),
-        series=_names(get("series"), at("series")),
-        grid=_grid(get("grid"), at("grid")),
-        text=_names(get("text"), at("text")),
+        records=read_count(get("records"), at("records"), "Say how many records are needed."),
+        time=as_optional_text(get("time"), at("time")),
+        time_format=as_optional_text(get("time_format"), at("time_format")),
+        series=as_names(get("series"), at("series")),
+        grid=read_grid(get("grid"), at("grid")),
+        text=as_names(get("text"), at("text")),
         foreign_keys=_foreign_keys(get("foreign_keys"), at("foreign_keys")),
         classes=classes,
+        domains=read_domains(get("domains"), at("domains")),
+        period=read_period(get("period"), at("period")),
+        split=read_split(get("split"), at("split")),
+        min_per_class=read_count(
+            get("min_per_class"), at("min_per_class"), "Say how many records of each class are needed."
+        ),
     )

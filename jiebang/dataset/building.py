@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
@@ -11,13 +11,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from jiebang.dataset.cell_sql import NUMERIC, Reading, install_time_format, raw_text
+from jiebang.dataset.cell_sql import INSTANT, NUMERIC, Reading, install_time_format, raw_text
 from jiebang.dataset.cells import canonical
 from jiebang.dataset.inference import guess_type
 from jiebang.dataset.planning import PlannedTable, Source
 from jiebang.dataset.store import Store
 from jiebang.dataset.table_sql import canonical_select, record_hash, select_again, select_nothing
-from jiebang.dataset.tables import Column, ColumnType, Table
+from jiebang.dataset.tables import Column, ColumnType, Fact, Table
 from jiebang.dataset.tally import MAX_FAILURES, Tally
 from jiebang.dataset.text_columns import boolean_array, integer_array
 from jiebang.dataset.verification import Counts, count_columns, wrong_types
@@ -30,8 +30,16 @@ _SAMPLE_ROWS = (50, 1_000)
 class TableBuilder:
     """Builds one planned table in a store."""
 
-    def __init__(self, plan: PlannedTable, relation: str, store: Store, advanced: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        plan: PlannedTable,
+        relation: str,
+        store: Store,
+        advanced: Callable[[int], None],
+        facts: Collection[Fact] = (),
+    ) -> None:
         self._plan = plan
+        self._facts = facts
         self._present = [index for index, column in enumerate(plan.columns) if column.present]
         self._name = relation
         # A unique key tells records apart, so their hash is then hardly ever asked for, and not kept.
@@ -91,15 +99,32 @@ class TableBuilder:
         """How a column is read: as declared, else as guessed."""
         column, declared = self._plan.columns[index], self._plan.declaration
         column_type = ColumnType(column.declared) if column.declared else guessed
-        missing = declared.missing_for(column.name)
+        wanted = self._wanted(column.name)
+        reading = Reading(column_type, declared.missing_for(column.name))
         if column.name == declared.time and declared.time_format is not None:
+            function = f"jb_time_{self._relation}"
+            install_time_format(self._connection, function, declared.time_format)
             if column.declared is None:
-                column_type = ColumnType.TIMESTAMP
-            if column_type is not ColumnType.TEXT:
-                function = f"jb_time_{self._relation}"
-                install_time_format(self._connection, function, declared.time_format)
-                return Reading(column_type, missing, time_function=function)
-        return Reading(column_type, missing)
+                reading = replace(reading, type=ColumnType.TIMESTAMP)
+            if reading.type is not ColumnType.TEXT:
+                reading = replace(reading, time_function=function)
+            if Fact.INSTANTS in wanted:
+                reading = replace(reading, instant_function=function)
+        elif Fact.INSTANTS in wanted:
+            reading = replace(reading, instant_function=INSTANT)
+        domain = declared.domains[column.name] if Fact.DOMAINS in wanted else None
+        return replace(reading, domain=domain, characters=Fact.CHARACTERS in wanted)
+
+    def _wanted(self, name: str) -> set[Fact]:
+        """The facts that are kept of a column: of those asked for, what is declared to be of use."""
+        declared = self._plan.declaration
+        domain = declared.domains.get(name)
+        of_use = {
+            Fact.INSTANTS: name in declared.instants(),
+            Fact.DOMAINS: domain is not None and domain.is_of_text,
+            Fact.CHARACTERS: name in declared.text,
+        }
+        return {fact for fact in self._facts if of_use[fact]}
 
     def _is_inferred(self, index: int) -> bool:
         column, declared = self._plan.columns[index], self._plan.declaration
@@ -215,6 +240,9 @@ class TableBuilder:
                     has_k=reading is not None and column_type is not ColumnType.TEXT,
                     has_x=has_x,
                     out_of_range=counts[index].conforming - counts[index].valued if has_x else 0,
+                    has_t=reading is not None and reading.instant_function is not None,
+                    has_d=reading is not None and reading.domain is not None,
+                    has_l=reading is not None and reading.characters,
                 )
             )
         return tuple(columns)

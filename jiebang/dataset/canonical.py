@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +18,11 @@ from jiebang.dataset.opening import FileKind, OpenedDataset
 from jiebang.dataset.planning import plan_tables
 from jiebang.dataset.sources import open_source
 from jiebang.dataset.store import Store
-from jiebang.dataset.tables import Column, ColumnType, Table
+from jiebang.dataset.tables import Column, ColumnType, Fact, Table
 from jiebang.declaration import Declaration
 from jiebang.errors import DatasetRefused
 
-__all__ = ["CanonicalDataset", "Column", "ColumnType", "Table", "canonicalise"]
+__all__ = ["CanonicalDataset", "Column", "ColumnType", "Fact", "Table", "canonicalise"]
 
 _DEFAULT_LIMIT = 2_000_000_000
 _OUTSIDE_DUCKDB = 400_000_000  # the interpreter, the libraries, and the blocks being read
@@ -58,12 +58,14 @@ def canonicalise(
     scratch: Path,
     threads: int | None = None,
     memory: int | None = None,
+    facts: Collection[Fact] = (),
     progress: Callable[[str, float], None] | None = None,
 ) -> CanonicalDataset:
     """Read the data files of an opened dataset into canonical tables, by the declaration.
 
     `memory` is what the whole process should stay under, in bytes. Integers found in the tables are the same for any
-    number of threads and any memory; where it does not suffice, DatasetRefused says so. `progress` is called with
+    number of threads and any memory; where it does not suffice, DatasetRefused says so. `facts` are kept beside the
+    cells where something is declared for which they are of use. `progress` is called with
     "read" and the fraction of the bytes that were read.
     """
     folder = Path(tempfile.mkdtemp(prefix="canonical-", dir=scratch))
@@ -86,7 +88,9 @@ def canonicalise(
             if progress and text:
                 progress("read", min(1.0, done / text))
 
-        tables = tuple(TableBuilder(plan, f"t{index}", store, advanced).build() for index, plan in enumerate(plans))
+        tables = tuple(
+            TableBuilder(plan, f"t{index}", store, advanced, facts).build() for index, plan in enumerate(plans)
+        )
         if progress:
             progress("read", 1.0)
         return CanonicalDataset(tables, connection, tuple(warnings), folder)

@@ -16,9 +16,12 @@ import numpy as np
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
 
-from jiebang.dataset.cells import Conforms, by_format, conforming, millionths, trim
+from jiebang.constraints import Domain
+from jiebang.dataset.cells import Conforms, conforming, millionths, trim
+from jiebang.dataset.damage import SUSPECT, damage
 from jiebang.dataset.tables import ColumnType
 from jiebang.dataset.text_columns import nullable_view_array
+from jiebang.times import by_format, instant
 
 BIT = {
     ColumnType.INTEGER: Conforms.INTEGER,
@@ -45,8 +48,14 @@ _DASHED = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _NUMBER = r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
 _SHORT_EXPONENT = "[+-]?[0-9]{0,25}([.][0-9]{0,25})?[eE][+-]?[0-9]{1,2}"
 _DAY = "[0-9]{4}(-[0-9]{2}-|/[0-9]{2}/)[0-9]{2}"
+# Timestamps that a cast reads exactly as the rules do; it does not heed an offset.
+_PLAIN_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?Z?)?"
 # What any cell with a type other than text and boolean looks like; a superset.
 _TYPED_SHAPE = f"{_NUMBER}|({_DAY})([T ]{_CLOCK})?"
+
+
+INSTANT = "jb_instant"
+"""The function that makes an instant out of a date or timestamp as the types are written."""
 
 
 def quoted(text: str) -> str:
@@ -76,11 +85,18 @@ def raw_text(column_type: pa.DataType, expression: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one column's cells are read: its type, its missing markers, and the function for a declared time format."""
+    """How one column's cells are read: its type, its missing markers, and the function for a declared time format.
+
+    `instant_function` makes instants out of texts, where instants are kept; `domain` is what cells are held against,
+    and `characters` says whether they are counted.
+    """
 
     type: ColumnType
     missing: tuple[str, ...]
     time_function: str | None = None
+    instant_function: str | None = None
+    domain: Domain | None = None
+    characters: bool = False
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -120,7 +136,7 @@ class Reading:
     def conforms(self, s: str, f: str) -> str:
         """SQL for `k`: whether the canonical cell `s` conforms to the type; `f` proves it where true."""
         if self.time_function is not None:
-            return f"CASE WHEN {s} IS NULL THEN NULL ELSE CAST({self.time_function}({s}) AS TINYINT) END"
+            return f"CASE WHEN {s} IS NULL THEN NULL ELSE CAST({self.time_function}({s}) IS NOT NULL AS TINYINT) END"
         return (
             f"CASE WHEN {f} THEN 1::TINYINT WHEN {s} IS NULL THEN NULL"
             f" ELSE CAST(coalesce({_CONFORMS[self.type](s)}, false) AS TINYINT) END"
@@ -143,6 +159,33 @@ class Reading:
             f" WHEN {k} = 1 AND {small} THEN TRY_CAST(TRY_CAST({s} AS DECIMAL(38, 6)) * 1000000 AS BIGINT)"
             f" WHEN {k} = 1 THEN jb_millionths({s}) END"
         )
+
+    def facts(self, index: int) -> dict[str, tuple[str, str]]:
+        """The columns that are kept beside `s`, `k` and `x`: by their names, the SQL type and the SQL over `s`."""
+        s = f"s{index}"
+        kept: dict[str, tuple[str, str]] = {}
+        if self.instant_function is not None:
+            kept[f"t{index}"] = ("BIGINT", self._instant(s))
+        if self.domain is not None:
+            kept[f"d{index}"] = ("TINYINT", _within(s, self.domain))
+        if self.characters:
+            kept[f"l{index}"] = ("BIGINT", f"CAST(length({s}) AS BIGINT)")
+            damage = f"CASE WHEN regexp_matches({s}, {quoted(SUSPECT)}) THEN jb_damage({s}) ELSE 0 END"
+            kept[f"e{index}"] = ("BIGINT", f"CASE WHEN {s} IS NULL THEN NULL ELSE {damage} END")
+        return kept
+
+    def _instant(self, s: str) -> str:
+        if self.instant_function != INSTANT:
+            return f"{self.instant_function}({s})"
+        plain = f"regexp_full_match({s}, {quoted(_PLAIN_TIME)}) AND {_day(f'left({s}, 10)')}"
+        return f"CASE WHEN {plain} THEN epoch_us(TRY_CAST({s} AS TIMESTAMP)) ELSE {INSTANT}({s}) END"
+
+
+def _within(s: str, domain: Domain) -> str:
+    tests = [in_list(s, domain.values)] if domain.values else []
+    if domain.pattern is not None:
+        tests.append(f"regexp_full_match({s}, {quoted(domain.pattern)})")
+    return f"CASE WHEN {s} IS NULL THEN NULL ELSE CAST({' AND '.join(tests)} AS TINYINT) END"
 
 
 def _day(c: str) -> str:
@@ -193,7 +236,7 @@ def conforming_types(s: str) -> str:
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give the connection the plain reading of cells as functions: `jb_trim`, `jb_conforms` and `jb_millionths`."""
+    """Give the connection the plain reading of cells as functions: `jb_trim`, `jb_conforms` and those of numbers."""
     _create(connection, "jb_trim", "VARCHAR", lambda texts: nullable_view_array([_trimmed(text) for text in texts]))
     _create(
         connection,
@@ -201,18 +244,17 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
         "TINYINT",
         lambda texts: _integers(texts, lambda text: int(conforming(text)), np.int8, pa.int8()),
     )
-    _create(connection, "jb_millionths", "BIGINT", lambda texts: _integers(texts, millionths, np.int64, pa.int64()))
+    for name, function in (("jb_millionths", millionths), (INSTANT, instant), ("jb_damage", damage)):
+        _create_integer(connection, name, function)
 
 
 def install_time_format(connection: duckdb.DuckDBPyConnection, name: str, time_format: str) -> None:
-    """Give the connection a function that tells whether a cell is a time in the declared format."""
-    readable = by_format(time_format)
-    _create(
-        connection,
-        name,
-        "TINYINT",
-        lambda texts: _integers(texts, lambda text: int(readable(text)), np.int8, pa.int8()),
-    )
+    """Give the connection a function that makes an instant out of a time in the declared format, NULL out of others."""
+    _create_integer(connection, name, by_format(time_format))
+
+
+def _create_integer(connection: duckdb.DuckDBPyConnection, name: str, function: Callable[[str], int | None]) -> None:
+    _create(connection, name, "BIGINT", lambda texts: _integers(texts, function, np.int64, pa.int64()))
 
 
 def _create(

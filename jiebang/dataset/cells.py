@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from enum import IntFlag
 
-from jiebang.declaration import TRIMMED
+from jiebang.declared_values import TRIMMED
 
 
 class Conforms(IntFlag):
@@ -118,18 +118,3 @@ def millionths(cell: str) -> int | None:
     if match[1] == "-":
         value = -value
     return value if -(2**63) <= value < 2**63 else None
-
-
-def by_format(time_format: str) -> Callable[[str], bool]:
-    """A test of whether a cell is a time in the declared `strptime` format (C locale, ASCII)."""
-
-    def readable(cell: str) -> bool:
-        if not cell.isascii():
-            return False
-        try:
-            datetime.datetime.strptime(cell, time_format)
-        except (ValueError, re.error):
-            return False
-        return True
-
-    return readable

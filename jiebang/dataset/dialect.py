@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jiebang.declaration import TRIMMED
+from jiebang.declared_values import TRIMMED
 
 DELIMITERS = (b",", b"\t", b";", b"|")
 

@@ -118,7 +118,7 @@ def _found(sources: Sequence[Source], declaration: Declaration) -> list[PlannedT
     for members in groups.values():
         name = members[0].file.path
         own = declaration.for_table(name, [member.file.path for member in members])
-        columns = tuple(PlannedColumn(column, True, own.types.get(column)) for column in members[0].names)
+        columns = tuple(PlannedColumn(column, True, own.type_of(column)) for column in members[0].names)
         tables.append(PlannedTable(name, tuple(members), columns, own))
     return tables
 
@@ -138,7 +138,7 @@ def _demanded(sources: Sequence[Source], declaration: Declaration) -> tuple[list
         own = declaration.default if table is None else declaration.tables[table].over(declaration.default)
         held = {name for source in files for name in source.names}
         columns = tuple(
-            PlannedColumn(name, name in held, own.types.get(name)) for name in declaration.demanded_columns(table)
+            PlannedColumn(name, name in held, own.type_of(name)) for name in declaration.demanded_columns(table)
         )
         shown = table if table is not None else files[0].file.path if files else "dataset"
         tables.append(PlannedTable(shown, tuple(files), columns, own, inferred=False, missing=not files))

@@ -41,6 +41,7 @@ def canonical_select(
         f"s{i}"
         + (f", k{i}" if _is_typed(reading) else "")
         + (f", {reading.value(f's{i}', f'f{i}', f'k{i}')} AS x{i}" if reading.type in NUMERIC else "")
+        + "".join(f", {sql} AS {name}" for name, (_, sql) in reading.facts(i).items())
         for i, reading in readings.items()
     )
     h = "" if hashed is None else f", {record_hash(hashed)} AS h"
@@ -64,6 +65,7 @@ def select_nothing(readings: Readings, hashed: Sequence[int] | None) -> str:
             columns.append(f"NULL::TINYINT AS k{i}")
         if reading.type in NUMERIC:
             columns.append(f"NULL::BIGINT AS x{i}")
+        columns += [f"NULL::{kind} AS {name}" for name, (kind, _) in reading.facts(i).items()]
     if hashed is not None:
         columns.append("0::UBIGINT AS h")
     return f"SELECT {', '.join(columns)} WHERE false"
@@ -82,7 +84,7 @@ def select_again(before: str, readings: Readings, wrong: Readings, hashed: Seque
         part = f"s{i}" + (f", {k} AS k{i}" if _is_typed(now) else "")
         if now.type in NUMERIC:
             part += f", {now.value(f's{i}', f'f{i}', k)} AS x{i}" if i in wrong else f", x{i}"
-        parts.append(part)
+        parts.append("".join([part, *(f", {name}" for name in reading.facts(i))]))
     h = "" if hashed is None else ", h"
     return f"SELECT {_columns(parts)}{h} FROM (SELECT {conforming} FROM (SELECT {tested} FROM {before}))"
 

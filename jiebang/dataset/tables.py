@@ -19,6 +19,14 @@ class ColumnType(StrEnum):
     TEXT = "text"
 
 
+class Fact(StrEnum):
+    """What a canonical table holds beyond its cells: only what a measure of the run asks for and something declares."""
+
+    INSTANTS = "instants"
+    DOMAINS = "domains"
+    CHARACTERS = "characters"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a canonical table; its cells are the SQL columns `s{index}`, `k{index}` and `x{index}`.
@@ -28,6 +36,11 @@ class Column:
     millionths, NULL where missing, not conforming or out of range; `out_of_range` counts the conforming cells whose
     value is beyond int64. `present` is false for a demanded column that the data has not: it is wholly missing and has
     no SQL columns. `declared` says whether the type was declared.
+
+    Where they are asked for there are also `t` (`has_t`: the instant in microseconds since 1970-01-01T00:00 UTC, NULL
+    where missing or no time), `d` (`has_d`: 1 where the cell is one of the declared values and matches the declared
+    pattern, 0 where not, NULL where missing), and `l` and `e` (`has_l`: how many characters the cell has, and how many
+    of them are damage; NULL where missing).
     """
 
     name: str
@@ -38,6 +51,9 @@ class Column:
     has_k: bool = False
     has_x: bool = False
     out_of_range: int = 0
+    has_t: bool = False
+    has_d: bool = False
+    has_l: bool = False
 
 
 @dataclass(frozen=True)

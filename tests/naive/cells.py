@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 
@@ -94,6 +95,53 @@ def follows_format(text: str, form: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def since_1970(moment: datetime.datetime) -> int:
+    """Microseconds since 1970-01-01 UTC; a time without a zone is UTC."""
+    offset = moment.utcoffset() or datetime.timedelta(0)
+    span = moment.replace(tzinfo=None) - datetime.datetime(1970, 1, 1) - offset
+    return (span.days * 86400 + span.seconds) * 10**6 + span.microseconds
+
+
+@lru_cache(maxsize=1 << 18)
+def instant(text: str, form: str | None = None) -> int | None:
+    """The microseconds of a time: in the declared form, else as a timestamp is written; None for any other text."""
+    if form is not None:
+        return since_1970(datetime.datetime.strptime(text, form)) if follows_format(text, form) else None
+    if not is_timestamp(text):
+        return None
+    # Python reads the same forms once a fraction has six digits; what is finer is cut off.
+    text = re.sub(r"\.([0-9]+)", lambda match: "." + match[1].ljust(6, "0")[:6], text.replace("/", "-"))
+    return since_1970(datetime.datetime.fromisoformat(text))
+
+
+def damaged_characters(text: str) -> int:
+    """Characters that are damage, each once."""
+    bad = [(unicodedata.category(c) in ("Cc", "Co") and c not in "\t\r\n\x7f") or c == "\ufffd" for c in text]
+    pairs = [a + b for a in "ÂÃ" for b in map(chr, range(0x80, 0xC0))] + ["â€", "ï»¿", "ï¿½", "锟斤", "斤拷", "屯屯"]
+    for pair in pairs:
+        for start in range(len(text) - len(pair) + 1):
+            if text.startswith(pair, start):
+                bad[start : start + len(pair)] = [True] * len(pair)
+    for start, character in enumerate(text):
+        end = text.find(">", start)
+        if character == "<" and end > 0 and is_tag(text[start + 1 : end]):
+            bad[start : end + 1] = [True] * (end + 1 - start)
+    return sum(bad)
+
+
+def is_tag(inside: str) -> bool:
+    """Whether a text between angle brackets is a tag: a name of ASCII letters and digits, then blanks and anything."""
+    if "<" in inside:
+        return False
+    name = inside.removeprefix("/")
+    length = 0
+    while length < len(name) and name[length].isascii() and name[length].isalnum():
+        length += 1
+    if length == 0 or not name[0].isalpha():
+        return False
+    return name[length:] in ("", "/") or name[length] in " \t\n\r\f\v"
 
 
 def infer_type(cells: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jiebang.dataset.cell_sql import NUMERIC, Reading, conforming_types, install, install_time_format
+from jiebang.constraints import Domain
+from jiebang.dataset.cell_sql import INSTANT, NUMERIC, Reading, conforming_types, install, install_time_format
 from jiebang.dataset.cells import Conforms, canonical, conforming, millionths
 from jiebang.dataset.table_sql import canonical_select, select_again
 from jiebang.dataset.tables import ColumnType
@@ -49,6 +52,46 @@ CHARACTERS = st.text(
     | st.characters(exclude_categories=["Cs"]),
     max_size=8,
 )
+DAMAGED = st.lists(
+    st.sampled_from(
+        [
+            "<",
+            ">",
+            "</p>",
+            "<a href='x'>",
+            "<br/>",
+            "<书名>",
+            "<1>",
+            "<b ",
+            "a",
+            "数",
+            "\ufffd",
+            "\0",
+            "\x7f",
+            "\x85",
+            "\x1b",
+            "\ue000",
+            "\U000f0000",
+            "Â",
+            "Ã",
+            "©",
+            "\u0080",
+            "â",
+            "€",
+            "ï»¿",
+            "ï¿½",
+            "ï",
+            "锟斤拷",
+            "锟",
+            "斤拷",
+            "屯",
+            "\t",
+            " ",
+        ]
+    )
+    | CHARACTERS,
+    max_size=8,
+).map("".join)
 BLANKS = st.text(" \t\r\n\u00a0\u3000", max_size=2)
 TEXTS = st.builds(
     lambda before, text, after: before + text + after, BLANKS, NUMBERS | TIMES | WORDS | CHARACTERS, BLANKS
@@ -137,6 +180,53 @@ def test_sql_reads_a_column_as_the_rules_say(
 def test_sql_knows_all_types_of_a_cell(cells: list[str], connection: duckdb.DuckDBPyConnection) -> None:
     found = rows(connection, list(cells), f"SELECT {conforming_types('c0')} FROM raw ORDER BY r")
     assert found == [(int(conforming(cell)),) for cell in cells]
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(TEXTS | TIMES, min_size=1, max_size=30), kind=st.sampled_from(list(ColumnType)))
+@example(
+    texts=["2024-03-05T06:07:08.1234567+0530", "0001-01-01 00:00+23:59", "9999-12-31T23:59Z"], kind=ColumnType.TEXT
+)
+def test_sql_makes_the_instants_that_the_rules_make(
+    texts: list[str], kind: ColumnType, connection: duckdb.DuckDBPyConnection
+) -> None:
+    readings = {0: Reading(kind, ("",), instant_function=INSTANT)}
+    select = canonical_select("raw", {0: "c0"}, readings, [0])
+    cells = [naive.canonical(text, ("",)) for text in texts]
+    right = [(None if cell is None else naive.instant(cell),) for cell in cells]
+    assert rows(connection, list(texts), f"SELECT t0 FROM ({select}) ORDER BY r") == right
+
+
+def test_a_declared_format_makes_the_instants(connection: duckdb.DuckDBPyConnection) -> None:
+    texts: list[str | None] = ["01.02.2024", "30.02.2024", "2024-02-01", None, "01.01.1970"]
+    reading = Reading(ColumnType.TIMESTAMP, (), time_function="jb_time", instant_function="jb_time")
+    select = canonical_select("raw", {0: "c0"}, {0: reading}, [0])
+    right = [None if text is None else naive.instant(text, "%d.%m.%Y") for text in texts]
+    assert [found[0] for found in rows(connection, texts, f"SELECT t0 FROM ({select}) ORDER BY r")] == right
+    assert right == [1706745600000000, None, None, None, 0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(DAMAGED, min_size=1, max_size=20))
+def test_sql_counts_the_characters_and_the_damage(texts: list[str], connection: duckdb.DuckDBPyConnection) -> None:
+    select = canonical_select("raw", {0: "c0"}, {0: Reading(ColumnType.TEXT, ("",), characters=True)}, [0])
+    cells = [naive.canonical(text, ("",)) for text in texts]
+    right = [(None, None) if cell is None else (len(cell), naive.damaged_characters(cell)) for cell in cells]
+    assert rows(connection, list(texts), f"SELECT l0, e0 FROM ({select}) ORDER BY r") == right
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(TEXTS | st.sampled_from(["p", "q", "ab1"]), min_size=1, max_size=20))
+def test_sql_holds_cells_against_their_domain(texts: list[str], connection: duckdb.DuckDBPyConnection) -> None:
+    cells = [naive.canonical(text, ("",)) for text in texts]
+    for domain, test in (
+        (Domain(values=("p", "true", "'", "é")), lambda cell: cell in ("p", "true", "'", "é")),
+        (Domain(pattern="[a-z0-9]{1,3}"), lambda cell: re.fullmatch("[a-z0-9]{1,3}", cell) is not None),
+        (Domain(values=("p", "pppp"), pattern="[a-z]"), lambda cell: cell == "p"),
+    ):
+        select = canonical_select("raw", {0: "c0"}, {0: Reading(ColumnType.TEXT, ("",), domain=domain)}, [0])
+        right = [(None if cell is None else int(test(cell)),) for cell in cells]
+        assert rows(connection, list(texts), f"SELECT d0 FROM ({select}) ORDER BY r") == right
 
 
 def test_a_declared_time_format_decides_what_conforms(connection: duckdb.DuckDBPyConnection) -> None:
