@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jiebang.gates.limits import GateFails
 from jiebang.gates.paths import shown
 from jiebang.gates.zip_members import zip_member_bytes, zip_members
+from jiebang.structure.names import describes
 
 _HEAD = 1 << 16
 _PICKLE_PROBE = 1 << 20
@@ -50,9 +51,8 @@ _LINES_EXTENSIONS = (".jsonl", ".ndjson")
 # Names that say nothing of the content.
 _VAGUE_EXTENSIONS = (".dat", ".data", ".tab", ".psv")
 _DATA_EXTENSIONS = (*_CSV_EXTENSIONS, *_LINES_EXTENSIONS, ".json", ".parquet")
-# Text that describes a dataset and is no part of its records.
-_DESCRIBING = re.compile(r"(readme|licen[cs]e|copying|notice|changelog|authors|citation)(\..*)?", re.IGNORECASE)
-_DESCRIPTORS = ("croissant.json", "datapackage.json", "manifest.json")
+# Text that goes with a dataset and is no part of its records, beside what describes it.
+_ACCOMPANYING = re.compile(r"(notice|changelog|authors|citation)(\..*)?", re.IGNORECASE)
 # ZIP files that are documents or data of another program, not archives of a dataset.
 _ZIP_DOCUMENTS = (".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".npz", ".epub", ".whl", ".keras")
 
@@ -203,7 +203,7 @@ def _data_kind(path: str, location: Path, head: bytes) -> FileKind:
     if head.startswith(b"PAR1") or name.endswith(".parquet"):
         _check_parquet(path, location, head)
         return FileKind.PARQUET
-    if name in _DESCRIPTORS or _DESCRIBING.fullmatch(name):
+    if describes(path) or _ACCOMPANYING.fullmatch(name):
         return FileKind.OTHER
     binary = _binary_kind(head)
     if binary is not None:

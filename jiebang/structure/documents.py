@@ -10,15 +10,11 @@ from dataclasses import dataclass
 MOST_DOCUMENTS = 20
 """The most documents of a dataset that are read, those nearest to the top first."""
 
-LONGEST_HEADING = 80
+MOST_SECTIONS = 5_000
+"""The most sections of a document that are looked at."""
 
-_NAME = re.compile(
-    r"(readme|data[-_ ]?sheet|data(set)?[-_ ]?card|documentation"
-    r"|(数据集?)?(使用)?说明(文档|文件|书)?|自述(文件)?|数据集?(卡片|文档))"
-    r"([-_. ].*)?",
-    re.IGNORECASE,
-)
-_TEXT_ENDINGS = ("", "md", "markdown", "txt", "text", "rst", "adoc")
+LONGEST_HEADING = 80
+LONGEST_FRONT_MATTER = 1 << 16
 
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _ATX = re.compile(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
@@ -45,13 +41,6 @@ class Section:
     is_line: bool = False
 
 
-def is_document(path: str) -> bool:
-    """Whether a file is named as a document of a dataset."""
-    name = unicodedata.normalize("NFC", path.rpartition("/")[2])
-    ending = name.rpartition(".")[2].lower() if "." in name else ""
-    return ending in _TEXT_ENDINGS and _NAME.fullmatch(name) is not None
-
-
 def sections(text: str) -> list[Section]:
     """The sections of a document in Markdown, reStructuredText or plain text, in their order.
 
@@ -70,7 +59,9 @@ def sections(text: str) -> list[Section]:
             below = next((text for text in own[place + 1 : place + 2]), "") if not lines else own[place]
             result.append(Section(heading, below))
         result.extend(_fields(lines))
-    return result
+        if len(result) > MOST_SECTIONS:
+            break
+    return result[:MOST_SECTIONS]
 
 
 def _fields(lines: Sequence[str]) -> Iterator[Section]:
@@ -126,7 +117,7 @@ def _clean(heading: str) -> str:
 
 def front_matter(text: str) -> str:
     """The YAML between the two `---` lines that a Markdown file may begin with; empty without them."""
-    match = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(?:\n|$)", text, re.DOTALL)
+    match = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(?:\n|$)", text[:LONGEST_FRONT_MATTER], re.DOTALL)
     return match[1] if match else ""
 
 

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from jiebang.gates.content import FileKind
-from jiebang.structure.documents import MOST_DOCUMENTS, Section, is_document, sections
-from jiebang.structure.reading import read_text
+from jiebang.structure import croissant, data_package
+from jiebang.structure.descriptors import Declared, Descriptor, folder_of, inside, listed, written
+from jiebang.structure.documents import MOST_DOCUMENTS, Section, front_matter, sections
+from jiebang.structure.grants import Grant, read_grant
+from jiebang.structure.licences import licence_of_text
+from jiebang.structure.names import (
+    CROISSANT,
+    DATA_PACKAGE,
+    MANIFEST,
+    grant_id,
+    is_checksums,
+    is_descriptor,
+    is_document,
+    is_licence,
+)
+from jiebang.structure.reading import MOST_JSON, Unreadable, read_json_object, read_text
 
 if TYPE_CHECKING:
     from jiebang.dataset.opening import DataFile
+
+MOST_DESCRIPTORS = 20
+"""The most descriptors, licence files and grants of each kind that are read, those nearest to the top first."""
+
+_CHECKSUM = re.compile(r"([0-9A-Fa-f]{64})[ \t]+[*]?(.+)")
 
 
 class Package:
@@ -21,17 +43,138 @@ class Package:
         self.files = tuple(files)
 
     @cached_property
+    def paths(self) -> frozenset[str]:
+        """The paths of all files."""
+        return frozenset(file.path for file in self.files)
+
+    @cached_property
     def documents(self) -> tuple[DataFile, ...]:
         """The documents, those nearest to the top first."""
-        named = [file for file in self.files if file.kind is FileKind.OTHER and is_document(file.path)]
-        return tuple(sorted(named, key=lambda file: file.path.count("/"))[:MOST_DOCUMENTS])
+        return self._nearest(is_document, MOST_DOCUMENTS)
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The text of each document by its path."""
+        return {file.path: read_text(file.location) for file in self.documents}
 
     @cached_property
     def sections(self) -> tuple[tuple[Section, ...], ...]:
         """The sections of each document."""
-        return tuple(tuple(sections(read_text(file.location))) for file in self.documents)
+        return tuple(tuple(sections(text)) for text in self.texts.values())
 
-    @property
+    @cached_property
+    def croissants(self) -> tuple[Descriptor, ...]:
+        """The Croissant descriptors, those nearest to the top first."""
+        return self._descriptors(CROISSANT, lambda path, data: croissant.read(path, data, self.paths))
+
+    @cached_property
+    def data_packages(self) -> tuple[Descriptor, ...]:
+        """The Data Package descriptors, those nearest to the top first."""
+        return self._descriptors(DATA_PACKAGE, data_package.read)
+
+    @cached_property
+    def manifests(self) -> tuple[Descriptor, ...]:
+        """Lists of files and their digests: what `sha256sum` prints, and `manifest.json`."""
+        sums = self._nearest(is_checksums, MOST_DESCRIPTORS)
+        return (
+            *self._descriptors(MANIFEST, _manifest),
+            *(_checksums(file.path, read_text(file.location, MOST_JSON)) for file in sums),
+        )
+
+    @cached_property
+    def descriptors(self) -> tuple[Descriptor, ...]:
+        """All of them that name files."""
+        return (*self.croissants, *self.data_packages, *self.manifests)
+
+    @cached_property
+    def licence_files(self) -> dict[str, str | None]:
+        """The SPDX expression of each licence file by its path, None where its text is not known."""
+        chosen = self._nearest(is_licence, MOST_DESCRIPTORS)
+        return {file.path: licence_of_text(read_text(file.location)) for file in chosen}
+
+    @cached_property
+    def document_licences(self) -> dict[str, str]:
+        """What the front matter of documents says under `license`, by their paths."""
+        found = {}
+        for path, text in self.texts.items():
+            said = _front_licence(front_matter(text))
+            if said:
+                found[path] = said
+        return found
+
+    @cached_property
+    def grants(self) -> tuple[Grant, ...]:
+        """The grants of one's own."""
+        chosen = self._nearest(lambda path: grant_id(path) is not None, MOST_DESCRIPTORS)
+        return tuple(read_grant(grant_id(file.path) or "", file.path, read_text(file.location)) for file in chosen)
+
+    @cached_property
     def described_by(self) -> frozenset[str]:
         """The paths of the files that are read for what they say of the dataset."""
-        return frozenset(file.path for file in self.documents)
+        return frozenset(
+            (
+                *(file.path for file in self.documents),
+                *(descriptor.path for descriptor in self.descriptors),
+                *self.licence_files,
+                *(grant.path for grant in self.grants),
+            )
+        )
+
+    @cached_property
+    def data_files(self) -> tuple[DataFile, ...]:
+        """The files that hold data: all but those that describe it."""
+        return tuple(file for file in self.files if file.path not in self.described_by)
+
+    def _nearest(self, named: Callable[[str], bool], most: int) -> tuple[DataFile, ...]:
+        found = [file for file in self.files if file.kind is FileKind.OTHER and named(file.path)]
+        return tuple(sorted(found, key=lambda file: file.path.count("/"))[:most])
+
+    def _descriptors(self, name: str, read: Callable[[str, dict[str, Any]], Descriptor]) -> tuple[Descriptor, ...]:
+        found = []
+        for file in self._nearest(lambda path: is_descriptor(path, name), MOST_DESCRIPTORS):
+            try:
+                found.append(read(file.path, read_json_object(file.location)))
+            except Unreadable as unreadable:
+                found.append(Descriptor(file.path, error=str(unreadable)))
+        return tuple(found)
+
+
+def _manifest(path: str, data: dict[str, Any]) -> Descriptor:
+    """`{"files": [{"path": …, "sha256": …}]}`."""
+    files = []
+    for entry in listed(data.get("files")):
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            digest = entry.get("sha256")
+            known = digest.lower() if isinstance(digest, str) else None
+            files.append(Declared(inside(folder_of(path), entry["path"]), known, path, entry["path"]))
+    return Descriptor(path, data, files=tuple(files))
+
+
+def _checksums(path: str, text: str) -> Descriptor:
+    folder = folder_of(path)
+    files = []
+    for line in text.split("\n"):
+        match = _CHECKSUM.fullmatch(line.strip())
+        if match:
+            # Names stand there as they are, not as parts of a web address.
+            place = inside(folder, match[2].replace("%", "%25"))
+            files.append(Declared(place, match[1].lower(), path, match[2]))
+    return Descriptor(path, files=tuple(files))
+
+
+def _front_licence(matter: str) -> str:
+    """The `license` of a front matter, whose tokens alone are read: no object is made and no anchor followed."""
+    if not matter:
+        return ""
+    try:
+        tokens = list(yaml.scan(matter, Loader=yaml.SafeLoader))
+    except yaml.YAMLError:
+        return ""
+    for key, _, value in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (
+            isinstance(key, yaml.ScalarToken)
+            and key.value in ("license", "licence")
+            and isinstance(value, yaml.ScalarToken)
+        ):
+            return written(value.value)
+    return ""
