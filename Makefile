@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 
-.PHONY: help setup fetch dev status down demo observe test test-fast test-faults lint format contracts dashboards metrics bench helm wheel clean
+.PHONY: help setup fetch dev status down demo observe test test-fast test-faults lint format contracts dashboards metrics bench helm image wheel clean
 
 help: ## Print every target
 	@if [ -t 1 ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
@@ -74,6 +74,10 @@ bench: setup fetch ## Measure speed and memory beside the named rivals and print
 
 helm: setup ## Write the generated parts of the Helm chart, then lint, render and validate every example of values
 	@$(PYTHON) -m deploy.helm
+
+image: setup ## Build the image in both variants with podman or docker, and write dist/*.oci.tar (OPTIONS="--base debootstrap")
+	@$(UV) export --quiet --frozen --only-group image --no-emit-project --no-annotate --no-header > deploy/docker/build-tools.txt
+	@$(PYTHON) -m deploy.docker $(OPTIONS)
 
 wheel: setup ## Build the wheel of the engine and the jiebang command into dist/
 	@$(UV) build --quiet --wheel

@@ -1,0 +1,1 @@
+"""The platform's image: what builds it, and what it is made of."""
