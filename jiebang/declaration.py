@@ -2,8 +2,8 @@
 
 The keys are `label`, `key`, `required`, `types`, `missing`, `encoding`, `records`, `time`, `time_format`, `series`,
 `grid`, `text`, `foreign_keys`, `classes`, `domains`, `period`, `split` and `min_per_class`, for the whole dataset or,
-under `tables`, for one file; and `as_of` for the whole. A *closed* declaration is the data demand of a challenge: its
-columns are the columns, whatever is handed in.
+under `tables`, for one file; and `as_of` and `use` for the whole. A *closed* declaration is the data demand of a
+challenge: its columns are the columns, whatever is handed in.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ from jiebang.document import KeyPath, read_document, refuse_unknown_keys
 from jiebang.errors import DeclarationError
 
 TYPES = ("integer", "decimal", "boolean", "date", "timestamp", "text")
+
+USES = ("commercial", "modify", "share")
+"""What data may be wanted for and a licence permit: use in trade, changed versions, handing on."""
 
 DEFAULT_MISSING = (
     "", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A", "#NA", "-", "--", "\\N",
@@ -165,7 +168,7 @@ class TableDeclaration:
 
 
 TABLE_KEYS = tuple(item.name for item in fields(TableDeclaration))
-KEYS = (*TABLE_KEYS, "tables", "as_of")
+KEYS = (*TABLE_KEYS, "tables", "as_of", "use")
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ class Declaration:
     tables: Mapping[str, TableDeclaration] = field(default_factory=dict)
     default: TableDeclaration = field(default_factory=TableDeclaration)
     as_of: str | None = None
+    use: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, closed: bool = False) -> Declaration:
@@ -196,7 +200,8 @@ class Declaration:
             refuse_unknown_keys(entry, TABLE_KEYS, path, "a table's declaration")
             tables[unicodedata.normalize("NFC", name)] = _table(entry, path)
         as_of = _date(own.pop("as_of", None), ("as_of",))
-        declaration = cls(closed=closed, tables=tables, default=_table(own, ()), as_of=as_of)
+        use = _uses(own.pop("use", None), ("use",))
+        declaration = cls(closed=closed, tables=tables, default=_table(own, ()), as_of=as_of, use=use)
         declaration._refuse_contradictions()
         if closed:
             declaration._refuse_open_ends()
@@ -260,6 +265,8 @@ class Declaration:
             result["tables"] = {name: table.as_dict() for name, table in self.tables.items()}
         if self.as_of is not None:
             result["as_of"] = self.as_of
+        if self.use:
+            result["use"] = list(self.use)
         return result
 
     @property
@@ -329,6 +336,14 @@ def _markers(value: Any, path: KeyPath) -> tuple[str, ...] | dict[str, tuple[str
         entries = as_mapping(value, path) or {}
         return {column: as_texts(markers, (*path, column)) for column, markers in entries.items()}
     return as_texts(value, path)
+
+
+def _uses(value: Any, path: KeyPath) -> tuple[str, ...]:
+    names = as_names(value, path)
+    for index, name in enumerate(names):
+        if name not in USES:
+            raise wrong((*path, index), f"`{name}` is not a use that is known.", f"Uses are {', '.join(USES)}.")
+    return names
 
 
 def _types(value: Any, path: KeyPath) -> dict[str, str]:

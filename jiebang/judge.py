@@ -231,12 +231,14 @@ def score(
     with ExitStack() as stack:
         folder = _scratch(scratch, stack)
         opened = _open(paths, folder, progress)
-        report = Report(opened.digest, opened.files, opened.gates, chosen, declaration, opened.warnings)
+        package = Package(opened.files)
+        gates = (*opened.gates, *_licence_gate(opened, package, declaration))
+        report = Report(opened.digest, opened.files, gates, chosen, declaration, opened.warnings)
         if not report.passed:
             return report
         canonical = canonicalise(opened, declaration, scratch=folder, threads=threads, memory=memory, progress=progress)
         stack.callback(canonical.close)
-        return _judge(report, canonical, Package(opened.files), progress)
+        return _judge(report, canonical, package, progress)
 
 
 def _judge(report: Report, canonical: CanonicalDataset, package: Package, progress: Progress | None) -> Report:
@@ -269,6 +271,14 @@ def _judge(report: Report, canonical: CanonicalDataset, package: Package, progre
         fixes=fixes_beside(absent, judged, results, report.rubric) if absent else fixes(judged, results, combined),
         declare=declarations(judged),
     )
+
+
+def _licence_gate(opened: OpenedDataset, package: Package, declaration: Declaration) -> Iterator[GateResult]:
+    """Gate G6, where it is said what the data are wanted for and the other gates let them be looked at."""
+    if declaration.use and all(gate.status is GateStatus.PASSED for gate in opened.gates):
+        from jiebang.gates.licence import licence_gate
+
+        yield licence_gate(package, declaration.use)
 
 
 def _unread(report: Report, package: Package, asked: bool) -> tuple[str, ...]:

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from jiebang.measures import bal_1, com_1, com_2, com_3, doc_1, dup_1, fmt_1, key_1, out_1, ref_1, scl_1, typ_1
+from jiebang.measures import (
+    bal_1,
+    com_1,
+    com_2,
+    com_3,
+    doc_1,
+    dup_1,
+    fmt_1,
+    key_1,
+    lic_1,
+    met_1,
+    met_2,
+    out_1,
+    ref_1,
+    scl_1,
+    typ_1,
+)
 from jiebang.measures.definition import Measure, Subject
 from jiebang.measures.package_measure import PackageMeasure
 from jiebang.measures.planner import run_measures
@@ -10,7 +26,7 @@ from jiebang.measures.planner import run_measures
 MEASURES: tuple[Measure, ...] = tuple(
     module.MEASURE for module in (fmt_1, typ_1, com_1, com_2, com_3, scl_1, out_1, dup_1, key_1, ref_1, bal_1)
 )
-PACKAGE_MEASURES: tuple[PackageMeasure, ...] = tuple(module.MEASURE for module in (doc_1,))
+PACKAGE_MEASURES: tuple[PackageMeasure, ...] = tuple(module.MEASURE for module in (doc_1, met_1, met_2, lic_1))
 """The measures of a dataset as a whole, run where a rubric lists them."""
 
 EVERY: tuple[Measure | PackageMeasure, ...] = (*MEASURES, *PACKAGE_MEASURES)

@@ -22,6 +22,8 @@ class Wording:
 
 MEASURES = {
     "DOC-1": Wording("Documentation", "说明文档"),
+    "MET-1": Wording("Croissant required fields", "元数据必填项"),
+    "MET-2": Wording("Manifest integrity", "清单一致"),
     "FMT-1": Wording("Parseable records", "可解析记录"),
     "TYP-1": Wording("Type conformity", "类型一致"),
     "COM-1": Wording("Value completeness", "数值完整"),
@@ -33,11 +35,13 @@ MEASURES = {
     "KEY-1": Wording("Key uniqueness", "主键唯一"),
     "REF-1": Wording("Referential integrity", "引用完整"),
     "BAL-1": Wording("Label balance", "标签均衡"),
+    "LIC-1": Wording("Licence clarity", "许可清晰"),
 }
 GATES = {
     "G0": Wording("Size and readability", "大小与可读"),
     "G1": Wording("Archive", "压缩包"),
     "G3": Wording("File types", "文件类型"),
+    "G6": Wording("Licence", "许可"),
 }
 DIMENSIONS = {
     "documentation": Wording("Documentation", "文档性"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from jiebang.declaration import USES
 from jiebang.structure.croissant import is_moment
 from jiebang.structure.descriptors import written
 from jiebang.structure.documents import sections
-from jiebang.structure.licences import USES
 
 _GRANTOR = frozenset(("grantor", "licensor", "rights holder", "授权方", "授权人", "许可方", "权利人"))
 _USES = frozenset(("uses", "permitted uses", "permits", "授权用途", "授权范围", "许可用途", "许可范围"))

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from boolean import ParseError
 from license_expression import AND, OR, ExpressionError, LicenseWithExceptionSymbol, Licensing, get_spdx_licensing
 
-USES = ("commercial", "modify", "share")
-"""What a licence may permit: use in trade, changed versions, handing on."""
+from jiebang.declaration import USES
 
 LONGEST_EXPRESSION = 200
 """A longer text is no expression: reading one takes time that grows with its length."""

@@ -12,7 +12,8 @@ import jiebang
 from jiebang.judge import Report
 from jiebang.result import Status
 from jiebang.structure.aspects import ASPECTS, aspects_found, aspects_named
-from jiebang.structure.documents import is_document, sections
+from jiebang.structure.documents import sections
+from jiebang.structure.names import is_document
 from tests.naive.documentation import doc_1
 
 RUBRIC = {
