@@ -1,7 +1,7 @@
 """Writes the image's bill of materials (CycloneDX 1.5, JSON) of what is really installed in it.
 
-Runs inside the image while it is built, with the standard library alone: the Python packages as the lock file describes
-them, Debian's as dpkg does. It refuses a Python package that the lock file does not name in that version.
+Runs with the image's own Python while it is built, and with the standard library alone: the Python packages as the lock
+file describes them, Debian's as dpkg does. It refuses a Python package that the lock file does not name in that version.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from uuid import UUID, uuid5
 Component = dict[str, Any]
 
 
-DPKG_STATUS = Path("/var/lib/dpkg/status")
-OS_RELEASE = Path("/etc/os-release")
 NAMESPACE = UUID("6f1d7a3c-4b0e-5d52-9f5e-1f0f3a8c7e11")
 """Where the serial numbers come from: the same components have the same one, in every build."""
 
@@ -118,13 +116,14 @@ def bill(locked: dict[str, Any], here: dict[str, str], debian: list[Component]) 
     return document
 
 
-def main(locked: Path, target: Path) -> None:
-    """Writes to `target` what is installed here, described by uv's export of the lock file in `locked`."""
-    debian = debian_components(DPKG_STATUS.read_text("utf-8"), OS_RELEASE.read_text("utf-8"))
+def main(locked: Path, base: Path, target: Path) -> None:
+    """Writes to `target` what this Python finds, described by uv's export of the lock file in `locked`, and what is in
+    the base, whose `status` of dpkg and `os-release` are in that folder.
+    """
+    debian = debian_components((base / "status").read_text("utf-8"), (base / "os-release").read_text("utf-8"))
     document = bill(json.loads(locked.read_text("utf-8")), installed(), debian)
-    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))
