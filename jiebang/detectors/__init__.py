@@ -1,0 +1,8 @@
+"""Personal data and secrets: a table of detectors, compiled into one pass over the text of a dataset."""
+
+from __future__ import annotations
+
+from jiebang.detectors.catalogue import CLASSES, DETECTORS
+from jiebang.detectors.definition import Detector, FindClass, Kind
+
+__all__ = ["CLASSES", "DETECTORS", "Detector", "FindClass", "Kind"]

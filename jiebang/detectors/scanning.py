@@ -1,0 +1,158 @@
+"""One compiled pass over many cells: hyperscan finds candidates of all classes together, validators decide.
+
+Cells of one column (or the lines of a file) are joined into one text, parted by a line feed, and scanned at once, so
+that the cost of a call is shared by thousands of cells. No candidate crosses from one cell into the next, since what an
+exact pattern may look at ends with the cell.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+import hyperscan
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jiebang.detectors.catalogue import DETECTORS, NUMBERS
+from jiebang.detectors.definition import Candidate, Detector
+from jiebang.detectors.detection_text import QUICKLY_UNUSUAL, UNUSUAL, detection_text
+
+_EDGE = 8
+_SEPARATOR = b"\n"
+
+Finds = tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]
+"""Which cells hold which classes, as two arrays of one length, without repetition."""
+
+NOTHING: Finds = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int16))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells in the form that detectors see, joined into one text; `starts` and `ends` are their places in it."""
+
+    text: bytes
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, column: pa.Array, keyword: str = "") -> Cells:
+        """The cells of a column of strings; `keyword` is put in front of each, as the column's name says it."""
+        cells = column.cast(pa.large_string())
+        if cells.null_count:
+            cells = pc.fill_null(cells, "")
+        cells = _plain(cells)
+        before = _SEPARATOR + keyword.encode()
+        offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]
+        lengths = np.diff(offsets)
+        starts = (offsets[:-1] - offsets[0]) + len(before) * np.arange(len(cells), dtype=np.int64) + len(_SEPARATOR)
+        return cls(_joined(cells, before), starts, starts + lengths + len(before) - len(_SEPARATOR))
+
+
+def _joined(cells: pa.Array, before: bytes) -> bytes:
+    whole = pa.LargeListArray.from_arrays(pa.array([0, len(cells)], pa.int64()), cells)
+    joined = pc.binary_join(whole, pa.scalar(before.decode(), pa.large_string())).buffers()[2]
+    return b"".join((before, memoryview(joined) if joined is not None else b"", _SEPARATOR))
+
+
+def _plain(cells: pa.Array) -> pa.Array:
+    """The cells as detectors see them; most blocks of text need no change, which one quick pass tells."""
+    first, last = cells.offset, cells.offset + len(cells)
+    offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)
+    text = cells.buffers()[2]
+    # Any buffer can be scanned, whatever the types say.
+    if text is None or not _is_unusual(cast(bytes, memoryview(text)[offsets[first] : offsets[last]])):
+        return cells
+    unusual = pc.match_substring_regex(cells, UNUSUAL)
+    changed = [detection_text(text) for text in cells.filter(unusual).to_pylist()]
+    return pc.replace_with_mask(cells, unusual, pa.array(changed, pa.large_string()))
+
+
+def _is_unusual(text: bytes) -> bool:
+    found: list[int] = []
+    for database in _quick_tests():
+        database.scan(text, match_event_handler=lambda *match: found.append(1))
+        if found:
+            return True
+    return False
+
+
+@cache
+def _quick_tests() -> tuple[hyperscan.Database, ...]:
+    return tuple(
+        _compile([pattern], [hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH]) for pattern in QUICKLY_UNUSUAL
+    )
+
+
+def _compile(patterns: Sequence[str], flags: Sequence[int]) -> hyperscan.Database:
+    database = hyperscan.Database()
+    database.compile(
+        expressions=[pattern.encode() for pattern in patterns],
+        ids=list(range(len(patterns))),
+        elements=len(patterns),
+        flags=list(flags),
+    )
+    return database
+
+
+class Scanner:
+    """A set of detectors compiled together."""
+
+    def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
+        self.detectors = tuple(detectors)
+        self.database = _compile(
+            [detector.candidate for detector in detectors],
+            [hyperscan.HS_FLAG_CASELESS if detector.caseless else 0 for detector in detectors],
+        )
+
+    def scan(self, cells: Cells, as_of: datetime.date, without: frozenset[str] = frozenset()) -> Finds:
+        """Which cells hold which classes; the detectors named by `without` are left out."""
+        candidates: list[int] = []
+        append = candidates.append
+        self.database.scan(cells.text, match_event_handler=lambda id, start, end, flags, context: append(end << 8 | id))
+        if not candidates:
+            return NOTHING
+        kept = np.array(candidates, dtype=np.int64)
+        ids, ends = kept & 0xFF, kept >> 8
+        # The last byte of a candidate is in its cell or the separator behind it.
+        places = np.searchsorted(cells.starts, ends - 1, side="right") - 1
+        found: set[tuple[int, int]] = set()
+        decided: set[tuple[int, int]] = set()
+        leaves = [detector.name in without for detector in self.detectors]
+        for id, end, place in zip(ids.tolist(), ends.tolist(), places.tolist(), strict=True):
+            if leaves[id] or place < 0 or (place, id) in decided:
+                continue
+            detector = self.detectors[id]
+            name = _decide(detector, cells, place, end, as_of)
+            if name is not None:
+                decided.add((place, id))
+                found.add((place, NUMBERS[name]))
+        if not found:
+            return NOTHING
+        pairs = np.array(sorted(found), dtype=np.int64)
+        return pairs[:, 0], pairs[:, 1].astype(np.int16)
+
+
+def _decide(detector: Detector, cells: Cells, place: int, end: int, as_of: datetime.date) -> str | None:
+    start, stop = int(cells.starts[place]), int(cells.ends[place])
+    low, high = max(start, end - detector.back), min(stop, end + detector.ahead)
+    text = cells.text[low:high]
+    for match in detector.exact.finditer(text):
+        cut_off = (low > start and match.start() < _EDGE) or (high < stop and match.end() > len(text) - _EDGE)
+        if cut_off:
+            continue
+        name = detector.validate(Candidate(text, match.start(), match.end(), as_of))
+        if name is not None:
+            return name
+    return None
+
+
+@cache
+def scanner() -> Scanner:
+    """The scanner of every detector, compiled once a process."""
+    return Scanner()

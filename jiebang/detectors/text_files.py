@@ -1,0 +1,85 @@
+"""Looking through text that is in no cell: documents of a package, and lines that the tables leave out."""
+
+from __future__ import annotations
+
+import codecs
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from jiebang.dataset.encoding import decide_encoding, utf8_blocks
+from jiebang.detectors.catalogue import CLASSES
+from jiebang.detectors.finds import Found
+from jiebang.detectors.scanning import Cells, Scanner
+
+_HEAD = 1 << 16
+_BLOCK = 4 << 20
+_OVERLAP = 1 << 14
+
+LONGEST_PIECE = 1 << 20
+"""A line of more characters is looked at piece by piece."""
+
+
+def is_text(location: Path) -> bool:
+    """Whether a file looks like text: no NUL in its beginning, or UTF-16 by its mark."""
+    with location.open("rb") as stream:
+        head = stream.read(_HEAD)
+    return head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head
+
+
+def found_in_text(path: str, location: Path, scanner: Scanner, as_of: datetime.date) -> list[Found]:
+    """What is found in a text file, by class, with the first line and the number of lines."""
+    first: dict[int, int] = {}
+    lines: dict[int, set[int]] = {}
+    for numbers, texts in _lines(location):
+        places, classes = scanner.scan(Cells.of(pa.array(texts, pa.large_string())), as_of)
+        for place, number in zip(places.tolist(), classes.tolist(), strict=True):
+            line = numbers[place]
+            first.setdefault(number, line)
+            lines.setdefault(number, set()).add(line)
+    return [Found(CLASSES[number].name, path, len(lines[number]), line=first[number]) for number in sorted(first)]
+
+
+def _lines(location: Path) -> Iterator[tuple[list[int], list[str]]]:
+    """Some lines at a time with their numbers from 1; a very long line comes in overlapping pieces of one number."""
+    number = 1
+    rest = ""
+    numbers: list[int] = []
+    texts: list[str] = []
+    held = 0
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for block in utf8_blocks(location, decide_encoding(location)):
+        *whole, rest = (rest + decoder.decode(block)).split("\n")
+        for line in whole:
+            pieces = list(_pieces(line))
+            numbers += [number] * len(pieces)
+            texts += pieces
+            held += len(line)
+            number += 1
+        while len(rest) > 2 * LONGEST_PIECE:
+            piece, rest = _piece(rest)
+            numbers.append(number)
+            texts.append(piece)
+            held += len(piece)
+        if held > _BLOCK:
+            yield numbers, texts
+            numbers, texts, held = [], [], 0
+    pieces = list(_pieces(rest))
+    yield [*numbers, *[number] * len(pieces)], [*texts, *pieces]
+
+
+def _pieces(line: str) -> Iterator[str]:
+    while len(line) > LONGEST_PIECE:
+        piece, line = _piece(line)
+        yield piece
+    yield line
+
+
+def _piece(line: str) -> tuple[str, str]:
+    """The first piece of a long line and what follows, overlapping, cut at blanks so that no value is cut in both."""
+    end = line.rfind(" ", LONGEST_PIECE - _OVERLAP // 2, LONGEST_PIECE)
+    end = end if end > 0 else LONGEST_PIECE
+    start = line.find(" ", end - _OVERLAP, end)
+    return line[:end], line[start if start > 0 else end - _OVERLAP :]
