@@ -18,7 +18,7 @@ from jiebang.declaration import Declaration
 from jiebang.errors import DeclarationError
 from jiebang.fixes import Fix, declarations, fixes, fixes_beside
 from jiebang.grading import Grade, combine_tables, grade
-from jiebang.measures import MEASURES, PACKAGE_MEASURES, Subject, run_measures
+from jiebang.measures import FIRST_MEASURES, MEASURES, PACKAGE_MEASURES, Measure, Subject, run_measures
 from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
@@ -236,25 +236,41 @@ def score(
         report = Report(opened.digest, opened.files, gates, chosen, declaration, opened.warnings)
         if not report.passed:
             return report
-        canonical = canonicalise(opened, declaration, scratch=folder, threads=threads, memory=memory, progress=progress)
+        measures = [m for m in MEASURES if m in FIRST_MEASURES or m.id in chosen.criteria]
+        canonical = canonicalise(
+            opened,
+            declaration,
+            scratch=folder,
+            threads=threads,
+            memory=memory,
+            facts=frozenset().union(*(measure.facts for measure in measures)),
+            progress=progress,
+        )
         stack.callback(canonical.close)
-        return _judge(report, canonical, package, progress)
+        return _judge(report, measures, canonical, package, progress)
 
 
-def _judge(report: Report, canonical: CanonicalDataset, package: Package, progress: Progress | None) -> Report:
+def _judge(
+    report: Report,
+    measures: Sequence[Measure],
+    canonical: CanonicalDataset,
+    package: Package,
+    progress: Progress | None,
+) -> Report:
     declaration = report.declaration
     tables = canonical.tables
     declared = [declaration.for_table(table.name, table.files) for table in tables]
     any_reference = any(own.foreign_keys for own in declared)
+    as_of = declaration.as_of or report.rubric.as_of
     subjects = [
-        Subject(table, own, declaration.closed, tables, any_reference)
+        Subject(table, own, declaration.closed, tables, any_reference, as_of)
         for table, own in zip(tables, declared, strict=True)
     ]
     tell = None if progress is None else lambda share: progress("measure", share)
-    measured = run_measures(MEASURES, subjects, DuckDBEngine(canonical.connection), tell)
+    measured = run_measures(measures, subjects, DuckDBEngine(canonical.connection), tell)
     listed = [measure for measure in PACKAGE_MEASURES if measure.id in report.rubric.criteria]
     results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
-    names = [*(measure.id for measure in MEASURES), *(measure.id for measure in listed)]
+    names = [*(measure.id for measure in measures), *(measure.id for measure in listed)]
     by_measure: dict[str, list[MeasureResult]] = {name: [] for name in names}
     for result in results:
         by_measure[result.id].append(result)

@@ -7,6 +7,7 @@ from jiebang.measures import (
     com_1,
     com_2,
     com_3,
+    com_5,
     doc_1,
     dup_1,
     fmt_1,
@@ -17,19 +18,39 @@ from jiebang.measures import (
     out_1,
     ref_1,
     scl_1,
+    tim_1,
+    tim_3,
     typ_1,
 )
 from jiebang.measures.definition import Measure, Subject
 from jiebang.measures.package_measure import PackageMeasure
 from jiebang.measures.planner import run_measures
 
-MEASURES: tuple[Measure, ...] = tuple(
+FIRST_MEASURES: tuple[Measure, ...] = tuple(
     module.MEASURE for module in (fmt_1, typ_1, com_1, com_2, com_3, scl_1, out_1, dup_1, key_1, ref_1, bal_1)
 )
+"""The measures of tables that are in every report, so that reports under any rubrics can be held side by side."""
+
+MEASURES: tuple[Measure, ...] = (
+    *FIRST_MEASURES,
+    *(module.MEASURE for module in (com_5, tim_1, tim_3)),
+)
+"""All measures of tables; those that are not among the first are run where a rubric lists them."""
+
 PACKAGE_MEASURES: tuple[PackageMeasure, ...] = tuple(module.MEASURE for module in (doc_1, met_1, met_2, lic_1))
 """The measures of a dataset as a whole, run where a rubric lists them."""
 
 EVERY: tuple[Measure | PackageMeasure, ...] = (*MEASURES, *PACKAGE_MEASURES)
 BY_ID = {measure.id: measure for measure in EVERY}
 
-__all__ = ["BY_ID", "EVERY", "MEASURES", "PACKAGE_MEASURES", "Measure", "PackageMeasure", "Subject", "run_measures"]
+__all__ = [
+    "BY_ID",
+    "EVERY",
+    "FIRST_MEASURES",
+    "MEASURES",
+    "PACKAGE_MEASURES",
+    "Measure",
+    "PackageMeasure",
+    "Subject",
+    "run_measures",
+]

@@ -4,7 +4,9 @@ A plan is a generator. It yields what it wants to know (`Aggregate`, `Rows`), is
 returns its `MeasureResult`; it never touches data. So the planner can put what all measures ask in one round into as
 few scans as possible, and any engine that reads the portable subset of SQL can answer. The SQL speaks of a canonical
 table's columns: `f` (which file), `r` (which attempted record of it), `h` (a hash of the record), and for column i
-`s{i}` (text or NULL), `k{i}` (1 conforms to its type, 0 not), `x{i}` (the value in millionths as int64).
+`s{i}` (text or NULL), `k{i}` (1 conforms to its type, 0 not), `x{i}` (the value in millionths as int64), and for the
+`facts` that a measure asks for `t{i}` (the instant), `d{i}` (1 in its domain, 0 not), `l{i}` and `e{i}` (characters and
+damaged ones).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from jiebang.declaration import Declaration, TableDeclaration
 from jiebang.result import Evidence, MeasureResult, Status
 
 if TYPE_CHECKING:
-    from jiebang.dataset.tables import Column, Table
+    from jiebang.dataset.tables import Column, Fact, Table
 
 POINTERS = 20
 """The most pointers that a result carries as evidence."""
@@ -92,13 +94,17 @@ Plan = Generator[Sequence[Ask], Answers, MeasureResult]
 
 @dataclass(frozen=True)
 class Subject:
-    """One table under measure: its canonical form, what is declared about it, and the tables beside it."""
+    """One table under measure: its canonical form, what is declared about it, and the tables beside it.
+
+    `as_of` is the day that stands for today, if one is declared.
+    """
 
     table: Table
     declared: TableDeclaration
     closed: bool = False
     beside: tuple[Table, ...] = ()
     any_reference: bool = False
+    as_of: str | None = None
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -181,9 +187,9 @@ class Measure:
     status it ends with; `concerns` says whether a challenge's demand makes the measure applicable to a table that came
     without a record; `advice` says what to do about a result that is not full, with its numbers; `declares` is the key
     of the declaration that the measure waits for, if it can be not declared; `columns` are the columns it is about by
-    name, so that those which are not there are told. A `derived` measure has a value but no
-    ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived measure and of one that is
-    `worst`.
+    name, so that those which are not there are told; `facts` is what it needs to be kept beside the cells. A `derived`
+    measure has a value but no ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived
+    measure and of one that is `worst`.
     """
 
     id: str
@@ -194,6 +200,7 @@ class Measure:
     concerns: Callable[[Subject], bool] = field(default=lambda subject: True)
     declares: str | None = None
     columns: Callable[[Subject], Iterable[str]] = field(default=lambda subject: ())
+    facts: frozenset[Fact] = frozenset()
     version: int = 1
     derived: bool = False
     worst: bool = False

@@ -26,15 +26,25 @@ MEASURES = {
     "MET-2": Wording("Manifest integrity", "清单一致"),
     "FMT-1": Wording("Parseable records", "可解析记录"),
     "TYP-1": Wording("Type conformity", "类型一致"),
+    "DOM-1": Wording("Domain conformity", "取值合规"),
+    "ENC-1": Wording("Text cleanliness", "文本洁净"),
     "COM-1": Wording("Value completeness", "数值完整"),
     "COM-2": Wording("Worst required field", "必填字段最低完整"),
     "COM-3": Wording("Complete records", "完整记录"),
+    "COM-4": Wording("Label completeness", "标签完整"),
+    "COM-5": Wording("Grid completeness", "时间网格完整"),
     "SCL-1": Wording("Scale", "规模"),
+    "RUL-1": Wording("Business rules", "业务规则"),
     "OUT-1": Wording("No extreme values", "无极端值"),
     "DUP-1": Wording("Exact uniqueness", "记录唯一"),
     "KEY-1": Wording("Key uniqueness", "主键唯一"),
     "REF-1": Wording("Referential integrity", "引用完整"),
+    "LAB-3": Wording("Label consistency", "标签一致"),
+    "TIM-3": Wording("Time order", "时间有序"),
+    "LEK-1": Wording("Split separation", "划分隔离"),
+    "TIM-1": Wording("Currency", "时效"),
     "BAL-1": Wording("Label balance", "标签均衡"),
+    "BAL-2": Wording("Class adequacy", "类别充足"),
     "LIC-1": Wording("Licence clarity", "许可清晰"),
 }
 GATES = {
@@ -49,6 +59,7 @@ DIMENSIONS = {
     "completeness": Wording("Completeness", "完整性"),
     "accuracy": Wording("Accuracy", "准确性"),
     "consistency": Wording("Consistency", "一致性"),
+    "timeliness": Wording("Timeliness", "时效性"),
     "balance": Wording("Balance", "均衡性"),
 }
 STATUSES = {

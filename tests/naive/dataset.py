@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.naive.cells import MISSING, canonical, conforms, follows_format, infer_type
+from tests.naive.cells import MISSING, canonical, conforms, follows_format, infer_type, instant
 from tests.naive.records import File, nfc, read_file
 
 IDENTIFIERS = {"", "unnamed: 0", "id", "rid", "_id", "uuid", "guid", "rowid", "row_id", "record_id"}
@@ -25,13 +25,20 @@ class NaiveTable:
     closed: bool
     types: dict[str, str] = field(default_factory=dict)
     rows: list[tuple[int, int]] = field(default_factory=list)
+    as_of: str | None = None
 
     def conforming(self, name: str) -> list[bool | None]:
         """For each cell whether it conforms to its column's type; None where it is missing."""
-        by_format = name == self.declare.get("time") and self.declare.get("time_format")
+        # What is declared to be text conforms whatever the form of a time.
+        by_format = name == self.declare.get("time") and self.declare.get("time_format") and self.types[name] != "text"
         test = follows_format if by_format else conforms
         argument = self.declare["time_format"] if by_format else self.types[name]
         return [None if cell is None else test(cell, argument) for cell in self.columns[name]]
+
+    def instants(self, name: str) -> list[int | None]:
+        """For each cell the microseconds since 1970 of its time; None where it is missing or no time."""
+        form = self.declare.get("time_format") if name == self.declare.get("time") else None
+        return [None if cell is None else instant(cell, form) for cell in self.columns[name]]
 
     def identity(self) -> list[str]:
         """The columns that make a record: all but identifiers, unless nothing would be left."""
@@ -76,6 +83,13 @@ def demanded(declare: dict[str, Any], all_tables: dict[str, dict[str, Any]], nam
 
 def read_dataset(files: dict[str, bytes], declare: dict[str, Any], *, closed: bool = False) -> list[NaiveTable]:
     """The tables of a dataset; closed: those of the demand `declare`, whatever was handed in."""
+    tables = tables_of(files, declare, closed=closed)
+    for table in tables:
+        table.as_of = declare.get("as_of")
+    return tables
+
+
+def tables_of(files: dict[str, bytes], declare: dict[str, Any], *, closed: bool) -> list[NaiveTable]:
     paths = sorted(files, key=lambda path: path.encode())
     read = {path: read_file(path, files[path], declared_for(path, declare).get("encoding")) for path in paths}
     if not closed:

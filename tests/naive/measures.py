@@ -5,12 +5,14 @@ from __future__ import annotations
 import decimal
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from tests.naive.cells import millionths
+from tests.naive.cells import instant, millionths
 from tests.naive.dataset import NaiveTable, belongs, read_dataset
 
-MEASURES = ["FMT-1", "TYP-1", "COM-1", "COM-2", "COM-3", "SCL-1", "OUT-1", "DUP-1", "KEY-1", "REF-1", "BAL-1"]
+FIRST_MEASURES = ["FMT-1", "TYP-1", "COM-1", "COM-2", "COM-3", "SCL-1", "OUT-1", "DUP-1", "KEY-1", "REF-1", "BAL-1"]
+MEASURES = [*FIRST_MEASURES, "COM-5", "TIM-1", "TIM-3"]
 LONG = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 
 
@@ -52,6 +54,7 @@ def measure(name: str, table: NaiveTable, tables: list[NaiveTable]) -> NaiveResu
         # A demanded table without a record: what its demand makes applicable has failed.
         numeric = any(kind in ("integer", "decimal") for kind in table.declare.get("types", {}).values())
         applicable = result.status != "not_declared" and name not in ("REF-1", "OUT-1")
+        applicable &= name not in ("TIM-1", "TIM-3", "COM-5") or "time" in table.declare
         applicable |= name == "OUT-1" and numeric
         applicable |= name == "REF-1" and bool(table.declare.get("foreign_keys"))
         return FAILED if applicable else result
@@ -208,7 +211,82 @@ def out_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     return ratio(num, den)
 
 
+UNITS = {"ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6, "w": 604800 * 10**6}
+
+
+def series_of_times(table: NaiveTable) -> list[list[int]] | None:
+    """The readable times of each series in the order of the records; None where a column is not there."""
+    names = table.declare.get("series", [])
+    if not there(table, [table.declare["time"], *names]):
+        return None
+    series: dict[tuple[str | None, ...], list[int]] = {}
+    for row, moment in enumerate(table.instants(table.declare["time"])):
+        if moment is not None:
+            series.setdefault(tuple(table.columns[name][row] for name in names), []).append(moment)
+    return list(series.values())
+
+
+def tim_3(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    if table.declare.get("time") is None:
+        return NOT_APPLICABLE
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    series = series_of_times(table)
+    if not series:
+        return FAILED
+    steps = [later > earlier for times in series for earlier, later in pairwise(times)]
+    return ratio(sum(steps), len(steps))
+
+
+def com_5(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    if table.declare.get("time") is None:
+        return NOT_APPLICABLE
+    grid = table.declare.get("grid")
+    if grid is None:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    series = series_of_times(table)
+    if not series:
+        return FAILED
+    step = int(grid.rstrip("abcdefghijklmnopqrstuvwxyz ")) * UNITS[grid.lstrip("0123456789 ")]
+    num = den = 0
+    for times in series:
+        num += len({moment for moment in times if (moment - min(times)) % step == 0})
+        den += (max(times) - min(times)) // step + 1
+    return ratio(num, den)
+
+
+def upper_bound(text: str) -> int:
+    """The last microsecond that a bound allows: a bare date allows its whole day."""
+    moment = instant(text)
+    assert moment is not None
+    return moment + UNITS["d"] - 1 if len(text) == len("2020-01-01") else moment
+
+
+def tim_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    time, period = table.declare.get("time"), table.declare.get("period")
+    if time is None:
+        return NOT_APPLICABLE
+    if period is None:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    if not there(table, [time]):
+        return FAILED
+    first = instant(period["from"]) if "from" in period else None
+    lasts = [upper_bound(text) for text in (period.get("to"), table.as_of) if text is not None]
+    good = [
+        moment is not None and (first is None or moment >= first) and all(moment <= last for last in lasts)
+        for moment in table.instants(time)
+    ]
+    return ratio(sum(good), table.records)
+
+
 MEASURE = {
+    "COM-5": com_5,
+    "TIM-1": tim_1,
+    "TIM-3": tim_3,
     "FMT-1": fmt_1,
     "TYP-1": typ_1,
     "COM-1": com_1,

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cases import case_names, expected, load_case
 from tests.naive import judge
+from tests.naive.measures import MEASURES
 
 
 def test_every_case_has_its_expectation() -> None:
@@ -25,4 +26,4 @@ def test_the_naive_reading_gives_the_right_integers(name: str) -> None:
                 result = found[table][measure]
                 assert vars(result) == answer, (table, measure)
                 compared += 1
-    assert compared == 10 * len(right)
+    assert compared == len(set(MEASURES) & set(next(iter(right.values())))) * len(right) >= 12 * len(right)

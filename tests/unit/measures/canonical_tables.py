@@ -41,8 +41,13 @@ def build_table(
                 numbers = [millionths(c) if v and c is not None else None for c, v in zip(cells, verdicts, strict=True)]
                 data[f"x{index}"] = pa.array(numbers, pa.int64())
                 out_of_range = sum(bool(v) and n is None for v, n in zip(verdicts, numbers, strict=True))
+        has_t = present and name == naive.declare.get("time")
+        if has_t:
+            data[f"t{index}"] = pa.array(naive.instants(name), pa.int64())
         declared = name in naive.declare.get("types", {})
-        columns.append(Column(name, index, ColumnType(kind), declared, present, has_k, has_x, out_of_range))
+        columns.append(
+            Column(name, index, ColumnType(kind), declared, present, has_k, has_x, out_of_range, has_t=has_t)
+        )
     names = list(naive.columns)
     identity = tuple(names.index(name) for name in naive.identity())
     loaded = pa.table(data)
@@ -82,7 +87,7 @@ def measure_files(
     declaration = Declaration.parse(declare, closed=closed)
     declared = [declaration.for_table(table.name, table.files) for table in tables]
     subjects = [
-        Subject(table, own, closed, tuple(tables), any(other.foreign_keys for other in declared))
+        Subject(table, own, closed, tuple(tables), any(other.foreign_keys for other in declared), declaration.as_of)
         for table, own in zip(tables, declared, strict=True)
     ]
     results = run_measures(MEASURES, subjects, DuckDBEngine(connection)).results

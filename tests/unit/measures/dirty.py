@@ -25,6 +25,10 @@ LEANINGS = [
     st.one_of(st.integers(-3, 3).map(str), st.sampled_from(["1000000", "-9223372036854.775808", "9223372036854.7758"])),
     st.decimals(-1000, 1000, places=3).map(str),
     st.sampled_from(["p", "q", "r", ""]),
+    st.sampled_from(
+        ["2020-01-01", "2020-01-01 01:00", "2020-01-01T02:00Z", "2020-01-01 04:30+01:00", "2020/01/02", "NA"]
+    ),
+    st.builds("2020-01-{:02} {:02}:{}".format, st.integers(1, 3), st.integers(0, 23), st.sampled_from(["00", "30"])),
 ]
 
 
@@ -83,6 +87,25 @@ def jsonl_table(draw: st.DrawFn, names: list[str]) -> bytes:
 
 
 @st.composite
+def times_declared(
+    draw: st.DrawFn, known: st.SearchStrategy[str], some: st.SearchStrategy[list[str]]
+) -> dict[str, Any]:
+    """A time column, and at times its form, its series, its grid and its period."""
+    declare: dict[str, Any] = {"time": draw(known)}
+    if draw(st.integers(0, 3)) == 0:
+        declare["time_format"] = draw(st.sampled_from(["%Y", "%d", "%Y-%m-%d %H:%M"]))
+    if draw(st.booleans()):
+        declare["series"] = draw(some)
+    if draw(st.integers(0, 2)):
+        declare["grid"] = draw(st.sampled_from(["1h", "30 min", "1d", "999999999ms"]))
+    if draw(st.integers(0, 2)):
+        ends = st.sampled_from(["2020-01-01", "2020-01-01T01:00", "2020-03-05"])
+        period = {"from": draw(ends), "to": "2024-01-01"} if draw(st.booleans()) else {"to": draw(ends)}
+        declare["period"] = period
+    return declare
+
+
+@st.composite
 def declarations(draw: st.DrawFn, names: list[str], other: str | None) -> dict[str, Any]:
     """Something declared about a table of those columns, at times about a column that is not there."""
     known = st.sampled_from([*names, "absent"] if draw(st.integers(0, 4)) == 0 else names)
@@ -102,6 +125,8 @@ def declarations(draw: st.DrawFn, names: list[str], other: str | None) -> dict[s
         declare["missing"] = draw(st.sampled_from([["", "x"], ["?"], {names[0]: ["1", ""]}]))
     if draw(st.integers(0, 2)) == 0:
         declare["records"] = draw(st.integers(1, 30))
+    if draw(st.booleans()):
+        declare |= draw(times_declared(known, some))
     if other is not None and draw(st.integers(0, 3)):
         fields = draw(some)
         key = draw(st.sampled_from([["ref"], ["ref", "a"], ["gone"]]))[: len(fields)]

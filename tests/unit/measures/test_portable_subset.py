@@ -26,7 +26,9 @@ ALLOWED = (
     # comparisons
     exp.And, exp.Or, exp.Not, exp.Is, exp.Null, exp.EQ, exp.LT, exp.GT, exp.LTE, exp.GTE, exp.In, exp.Paren,
     # arithmetic of int64
-    exp.Literal, exp.Sub, exp.Neg, exp.Abs, exp.BitwiseRightShift,
+    exp.Literal, exp.Sub, exp.Neg, exp.Abs, exp.BitwiseRightShift, exp.Mod,
+    # the record before, and the least of a series
+    exp.Window, exp.Lag,
 )  # fmt: skip
 
 
@@ -37,6 +39,14 @@ def outside_the_subset(sql: str) -> str | None:
             return f"{type(node).__name__}: {node.sql()}"
         if isinstance(node, exp.Literal) and not node.is_string and not node.name.isdigit():
             return f"a fraction: {node.sql()}"
+        # The order of a window is total, so that its answer is the same on any number of threads.
+        if isinstance(node, exp.Window) and not isinstance(node.this, exp.Lag | exp.Min):
+            return f"a window: {node.sql()}"
+        if isinstance(node, exp.Lag) and not isinstance(node.parent, exp.Window):
+            return f"a lag without a window: {node.sql()}"
+        # A remainder is of a distance that is not negative, since engines differ on the sign of others.
+        if isinstance(node, exp.Mod) and node.sql().split(" % ")[0] != "(t - least)":
+            return f"a remainder: {node.sql()}"
         # Sums are of counts of records alone, which cannot pass int64 together.
         if isinstance(node, exp.Sum) and node.this.name != "n":
             return f"a sum of values: {node.sql()}"
@@ -69,7 +79,10 @@ def everything_asked(files: dict[str, bytes], declare: dict[str, Any], *, closed
     engine = Listening(connection)
     run_measures(
         MEASURES,
-        [Subject(table, own, closed, tables, any_reference) for table, own in zip(tables, declared, strict=True)],
+        [
+            Subject(table, own, closed, tables, any_reference, declaration.as_of)
+            for table, own in zip(tables, declared, strict=True)
+        ],
         engine,
     )
     return engine.asked
@@ -111,6 +124,17 @@ def test_the_measures_of_a_dirty_dataset_stay_in_the_subset(closed: bool) -> Non
         assert any(part in sql for sql in asked), part
 
 
+TIMED = b"s,t\na,2020-01-01\na,2020-01-04\na,2020-01-02\nb,2020-01-01 01:00\n,2020-01-03\na,\na,1999-01-01\n"
+
+
+def test_the_measures_of_times_stay_in_the_subset() -> None:
+    declare = {"time": "t", "series": ["s"], "grid": "1d", "period": {"from": "2020-01-01", "to": "2020-01-03"}}
+    asked = everything_asked({"t.csv": TIMED}, {**declare, "as_of": "2020-01-02"})
+    assert [outside for sql in asked if (outside := outside_the_subset(sql))] == []
+    for part in ("lag(", "t <= before", "(t - least) %", "t - before >", "IS NULL ORDER BY"):
+        assert any(part in sql for sql in asked), part
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -131,6 +155,8 @@ def test_the_measures_of_a_dirty_dataset_stay_in_the_subset(closed: bool) -> Non
         "SELECT median(x1) FROM t",
         "SELECT quantile_disc(x1, 0.5) FROM t",
         "SELECT approx_count_distinct(s1) FROM t",
+        "SELECT x1 % 2 FROM t",
+        "SELECT sum(n) OVER (ORDER BY r) FROM t",
         "SELECT row_number() OVER (ORDER BY r) FROM t",
     ],
 )
