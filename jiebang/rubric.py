@@ -21,6 +21,9 @@ from jiebang.measures import BY_ID
 
 PRESETS = Path(__file__).parent / "rubrics"
 
+CONTENT_GATES = ("G4", "G5")
+"""The gates that look into the content: secrets, and sensitive personal information."""
+
 
 @dataclass(frozen=True)
 class Criterion:
@@ -67,13 +70,18 @@ DEFAULT_GRADES = tuple(
 
 @dataclass(frozen=True)
 class Rubric:
-    """What a dataset is judged by. `as_of` is the day that stands for today, ISO, or None."""
+    """What a dataset is judged by.
+
+    `as_of` is the day that stands for today, ISO, or None. `gates` are those of `CONTENT_GATES` that a dataset has to
+    pass before it is measured; the gates of archives and types are always there.
+    """
 
     id: str
     version: int
     dimensions: tuple[Dimension, ...]
     grades: tuple[GradeRule, ...] = DEFAULT_GRADES
     as_of: str | None = None
+    gates: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Rubric:
@@ -121,6 +129,8 @@ class Rubric:
             "id": self.id,
             "version": self.version,
             "as_of": self.as_of,
+            # Only where there are any, so that a rubric without them keeps its digest.
+            **({"gates": list(self.gates)} if self.gates else {}),
             "dimensions": {
                 dimension.name: {
                     "weight": _shown(dimension.weight),
@@ -192,7 +202,7 @@ def _flag(value: Any, path: KeyPath) -> bool:
 
 
 def _rubric(data: dict[str, Any]) -> Rubric:
-    refuse_unknown_keys(data, ("id", "version", "as_of", "dimensions", "grades"), (), "a rubric")
+    refuse_unknown_keys(data, ("id", "version", "as_of", "gates", "dimensions", "grades"), (), "a rubric")
     name = data.get("id")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise _wrong(("id",), "`id` must be a name of letters, digits, dots and hyphens.", "Name the rubric.")
@@ -203,7 +213,14 @@ def _rubric(data: dict[str, Any]) -> Rubric:
     listed: set[str] = set()
     for title, entry in _mapping(data.get("dimensions"), ("dimensions",)).items():
         dimensions.append(_dimension(title, _mapping(entry, ("dimensions", title)), listed))
-    return Rubric(name, int(version), tuple(dimensions), _grades(data.get("grades")), _as_of(data.get("as_of")))
+    return Rubric(
+        name,
+        int(version),
+        tuple(dimensions),
+        _grades(data.get("grades")),
+        _as_of(data.get("as_of")),
+        _gates(data.get("gates")),
+    )
 
 
 def _dimension(name: str, data: dict[str, Any], listed: set[str]) -> Dimension:
@@ -246,6 +263,17 @@ def _grades(data: Any) -> tuple[GradeRule, ...]:
     if rules[-1].total or rules[-1].dimension:
         raise _wrong(("grades",), "The last grade must ask for nothing.", "End with one of total 0 and dimension 0.")
     return tuple(rules)
+
+
+def _gates(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    for index, gate in enumerate(listed):
+        if gate not in CONTENT_GATES:
+            detail = f"Gates of content are {' and '.join(CONTENT_GATES)}; the others are always there."
+            raise _wrong(("gates", index), f"`{gate}` is not a gate that can be asked for.", detail)
+    return tuple(gate for gate in CONTENT_GATES if gate in listed)
 
 
 def _as_of(value: Any) -> str | None:

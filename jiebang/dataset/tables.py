@@ -64,9 +64,9 @@ class Table:
     the columns, and `h`, a hash of the columns of `identity` (those that make a record for DUP-1). `attempted` and
     `records` are all records and the parsed ones; `failures` points at the first that failed. `parsed` is false where
     no record could be attempted or a file could not be read; `missing` is true for a demanded table not handed in.
-    `beyond` are the first columns of its files that no demand asks for, and that count nowhere. `finds` names the relation
-    of personal data and secrets in its cells (`f`, `r`, `c` the index of the column, `d` the number of the class), None
-    where nobody looked.
+    `beyond` are the first columns of its files that no demand asks for, and that count nowhere. `finds` names the
+    relation of personal data and secrets in its cells (`f`, `r`, `c` the index of the column, `d` the number of the
+    class), None where nobody looked.
     """
 
     name: str

@@ -11,20 +11,18 @@ from jiebang.gates.limits import MAX_REASONS
 from jiebang.gates.paths import shown
 from jiebang.result import GateResult, GateStatus, Reason
 
-CONTENT_GATES = {"G4": Kind.SECRET, "G5": Kind.SENSITIVE}
-"""The gates that look into the content, and the kind that each lets not through; a rubric names those that it wants."""
-
+_REFUSED = {"G4": Kind.SECRET, "G5": Kind.SENSITIVE}
 _CODES = {"G4": "secret_found", "G5": "sensitive_data_found"}
 _BY_NAME = {found.name: found for found in CLASSES}
 
 
 def content_gates(wanted: Iterable[str], found: Sequence[Found]) -> tuple[GateResult, ...]:
-    """The answers of the wanted gates to what was found in a dataset, never quoting what was found."""
-    return tuple(_gate(gate, found) for gate in CONTENT_GATES if gate in wanted)
+    """What the gates that are `wanted` say to what was found in a dataset; they never quote it."""
+    return tuple(_gate(gate, found) for gate in _REFUSED if gate in wanted)
 
 
 def _gate(gate: str, found: Sequence[Found]) -> GateResult:
-    refused = [(one, _BY_NAME[one.name]) for one in found if _BY_NAME[one.name].kind is CONTENT_GATES[gate]]
+    refused = [(one, _BY_NAME[one.name]) for one in found if _BY_NAME[one.name].kind is _REFUSED[gate]]
     refused.sort(key=lambda pair: (-pair[0].count, pair[0].file, pair[0].column or "", pair[0].line or 0, pair[0].name))
     reasons = tuple(_reason(_CODES[gate], one, kind) for one, kind in refused[:MAX_REASONS])
     return GateResult(gate, GateStatus.FAILED if reasons else GateStatus.PASSED, reasons)
