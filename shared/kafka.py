@@ -313,6 +313,25 @@ async def handled(settings: Settings, *, service: str, topic: str) -> dict[int, 
     return {at.partition: found.offset for at, found in offsets.items() if at.topic == full and found.offset >= 0}
 
 
+async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:
+    """For each consumer group (by its full name), how many processes are in it now.
+
+    Raises:
+        DependencyDown: no broker answers.
+    """
+    admin = _admin(settings)
+    try:
+        async with asyncio.timeout(ADMIN_SECONDS):
+            await admin.start()
+            # One at a time: aiokafka reads what comes of version 3 by the schema of version 2, and is lost after a group.
+            answers = [answer for group in groups for answer in await admin.describe_consumer_groups([group])]
+    except _ADMIN_ERRORS as error:
+        raise DependencyDown("kafka", repr(error)) from error
+    finally:
+        await admin.close()
+    return {group[1]: len(group[5]) for answer in answers for group in answer.groups}
+
+
 async def read_records(
     settings: Settings, topic: str, *, batch: int = 500, start: int = 0
 ) -> AsyncIterator[Sequence[Record]]:

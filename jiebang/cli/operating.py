@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -176,6 +179,47 @@ def _requeue(server: Client, submission: str, service: str | None) -> Any:
             if problem.status not in {404, 409} or name == services[-1]:
                 raise
     raise WrongUse("which_service", "No service is named.", "Name ingest or scoring.")
+
+
+@ops_app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="The archive to write; there must be none of that name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write all of the platform into one file: challenges, teams, submissions, reports, boards, and what is under way.
+
+    Runs where the services run, with their settings (JIEBANG_MONGO_URI and the like); they may go on working.
+    """
+    _archive("export", file, as_json)
+
+
+@ops_app.command("import")
+def import_archive(
+    file: Annotated[Path, typer.Argument(help="An archive that `jiebang ops export` wrote.")],
+    check: Annotated[bool, typer.Option("--check", help="Only verify the file; asks no server.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put an archive back, where none of it is or not all of it. Twice is as good as once.
+
+    Runs where the services run, with their settings, while they are stopped. Ends with 1, and has written nothing, when
+    the archive is damaged or something else is here.
+    """
+    _archive("import", file, as_json, *(["--check"] if check else []))
+
+
+def _archive(command: str, file: Path, as_json: bool, *options: str) -> None:
+    """The services' own tool: it goes to the database, the brokers and the objects themselves, not to the API."""
+    root = Path(jiebang.__file__).parents[1]
+    if not (root / "shared" / "archive").is_dir():
+        raise WrongUse(
+            "no_platform_here",
+            "Only jiebang is installed here, not the platform.",
+            f"Run it where the services run: `python -m shared.archive {command} FILE` in a pod of theirs.",
+        )
+    words = [sys.executable, "-m", "shared.archive", command, str(file), *options, *(["--json"] if as_json else [])]
+    ended = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(root)})
+    if ended.returncode:
+        raise typer.Exit(ended.returncode)
 
 
 @ops_app.command("doctor")
