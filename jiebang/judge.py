@@ -24,6 +24,7 @@ from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
 from jiebang.result import GateResult, GateStatus, MeasureResult
 from jiebang.rubric import Rubric
+from jiebang.structure.declaring import completed
 from jiebang.structure.package import Package
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ def score(
         opened = _open(paths, folder, progress)
         package = Package(opened.files)
         gates = (*opened.gates, *_licence_gate(opened, package, declaration))
-        report = Report(opened.digest, opened.files, gates, chosen, declaration, opened.warnings)
+        declaration, warnings = _completed(declaration, chosen, opened, package)
+        report = Report(opened.digest, opened.files, gates, chosen, declaration, warnings)
         if not report.passed:
             return report
         measures = [m for m in MEASURES if m in FIRST_MEASURES or m.id in chosen.criteria]
@@ -279,7 +281,7 @@ def _judge(
     absent = {table.name for table in tables if table.missing}
     return replace(
         report,
-        warnings=_told((*_unread(report, package, bool(listed)), *canonical.warnings, *_absent(subjects))),
+        warnings=_told((*report.warnings, *canonical.warnings, *_absent(subjects))),
         tables=tuple(_profile(table, measured, LISTED_BYTES // len(tables)) for table in tables),
         measures=results,
         combined=combined,
@@ -297,11 +299,24 @@ def _licence_gate(opened: OpenedDataset, package: Package, declaration: Declarat
         yield licence_gate(package, declaration.use)
 
 
-def _unread(report: Report, package: Package, asked: bool) -> tuple[str, ...]:
-    """The warnings of opening, with what the package's own files were read for taken out."""
+def _completed(
+    declaration: Declaration, rubric: Rubric, opened: OpenedDataset, package: Package
+) -> tuple[Declaration, tuple[str, ...]]:
+    """The declaration with what the package adds to it, unless a demand decides, and what is told of its files."""
     from jiebang.dataset.opening import unread
 
-    return unread(report.files, package.described_by) if asked else report.warnings
+    if any(gate.status is not GateStatus.PASSED for gate in opened.gates):
+        return declaration, opened.warnings
+    read: set[str] = set()
+    told: list[str] = []
+    if not declaration.closed:
+        declaration, found = completed(declaration, package)
+        read.update(found.by)
+        told += [f"{path}: what it declares is used where nothing else is declared." for path in found.by]
+        told += [f"{fault} It is left out." for fault in found.left_out]
+    if declaration.use or any(measure.id in rubric.criteria for measure in PACKAGE_MEASURES):
+        read |= package.described_by
+    return declaration, (*unread(opened.files, read), *told)
 
 
 def _absent(subjects: Sequence[Subject]) -> Iterator[str]:
