@@ -16,6 +16,8 @@ from jiebang.measures import (
     met_1,
     met_2,
     out_1,
+    pii_1,
+    pii_2,
     ref_1,
     scl_1,
     tim_1,
@@ -31,9 +33,13 @@ FIRST_MEASURES: tuple[Measure, ...] = tuple(
 )
 """The measures of tables that are in every report, so that reports under any rubrics can be held side by side."""
 
+FOUND_MEASURES: tuple[Measure, ...] = tuple(module.MEASURE for module in (pii_1, pii_2))
+"""Those that count what was found in cells, for which somebody has to look through them first."""
+
 MEASURES: tuple[Measure, ...] = (
     *FIRST_MEASURES,
     *(module.MEASURE for module in (com_5, tim_1, tim_3)),
+    *FOUND_MEASURES,
 )
 """All measures of tables; those that are not among the first are run where a rubric lists them."""
 
@@ -47,6 +53,7 @@ __all__ = [
     "BY_ID",
     "EVERY",
     "FIRST_MEASURES",
+    "FOUND_MEASURES",
     "MEASURES",
     "PACKAGE_MEASURES",
     "Measure",

@@ -45,12 +45,16 @@ MEASURES = {
     "TIM-1": Wording("Currency", "时效"),
     "BAL-1": Wording("Label balance", "标签均衡"),
     "BAL-2": Wording("Class adequacy", "类别充足"),
+    "PII-1": Wording("Free of personal data", "无个人信息"),
+    "PII-2": Wording("Free of sensitive data", "无敏感个人信息"),
     "LIC-1": Wording("Licence clarity", "许可清晰"),
 }
 GATES = {
     "G0": Wording("Size and readability", "大小与可读"),
     "G1": Wording("Archive", "压缩包"),
     "G3": Wording("File types", "文件类型"),
+    "G4": Wording("Secrets", "密钥"),
+    "G5": Wording("Sensitive personal information", "敏感个人信息"),
     "G6": Wording("Licence", "许可"),
 }
 DIMENSIONS = {
@@ -61,6 +65,7 @@ DIMENSIONS = {
     "consistency": Wording("Consistency", "一致性"),
     "timeliness": Wording("Timeliness", "时效性"),
     "balance": Wording("Balance", "均衡性"),
+    "safety": Wording("Safety", "安全性"),
 }
 STATUSES = {
     "measured": Wording("measured", "已测"),
