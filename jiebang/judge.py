@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import tempfile
 from collections import Counter
@@ -18,12 +19,12 @@ from jiebang.declaration import Declaration
 from jiebang.errors import DeclarationError
 from jiebang.fixes import Fix, declarations, fixes, fixes_beside
 from jiebang.grading import Grade, combine_tables, grade
-from jiebang.measures import FIRST_MEASURES, MEASURES, PACKAGE_MEASURES, Measure, Subject, run_measures
+from jiebang.measures import FIRST_MEASURES, FOUND_MEASURES, MEASURES, PACKAGE_MEASURES, Measure, Subject, run_measures
 from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
 from jiebang.result import GateResult, GateStatus, MeasureResult
-from jiebang.rubric import Rubric
+from jiebang.rubric import CONTENT_GATES, Rubric
 from jiebang.structure.declaring import completed
 from jiebang.structure.package import Package
 
@@ -192,14 +193,39 @@ def canonical_json(data: Mapping[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def scan(paths: Paths, *, scratch: Path | None = None, progress: Progress | None = None) -> ScanResult:
+def scan(
+    paths: Paths,
+    *,
+    declare: Declaration | Mapping[str, Any] | str | Path | None = None,
+    demand: Declaration | Mapping[str, Any] | str | Path | None = None,
+    rubric: Rubric | Mapping[str, Any] | str | Path | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    scratch: Path | None = None,
+    progress: Progress | None = None,
+) -> ScanResult:
     """Run the gates alone over a file, several files, a folder or an archive.
 
-    Raises DatasetRefused when there is nothing to look at.
+    With a rubric the gates are those that `score` runs under it, with the same answers; without one, all of them. The
+    other arguments are those of `score`. Raises DatasetRefused when there is nothing to look at.
     """
+    chosen = None if rubric is None else Rubric.load(rubric)
+    declaration = _declaration(declare, demand)
     with ExitStack() as stack:
-        opened = _open(paths, _scratch(scratch, stack), progress)
-        return ScanResult(opened.digest, opened.files, opened.gates, opened.warnings)
+        folder = _scratch(scratch, stack)
+        opened = _open(paths, folder, progress)
+        gates = (*opened.gates, *_licence_gate(opened, Package(opened.files), declaration))
+        wanted = CONTENT_GATES if chosen is None else chosen.gates
+        if wanted and all(gate.status is GateStatus.PASSED for gate in gates):
+            from jiebang.dataset.canonical import canonicalise
+
+            canonical = canonicalise(
+                opened, declaration, scratch=folder, threads=threads, memory=memory, progress=progress
+            )
+            stack.callback(canonical.close)
+            _, more = _look_through(opened, canonical, declaration, wanted, None if chosen is None else chosen.as_of)
+            gates = (*gates, *more)
+        return ScanResult(opened.digest, opened.files, gates, opened.warnings)
 
 
 def score(
@@ -221,14 +247,8 @@ def score(
     """
     from jiebang.dataset.canonical import canonicalise
 
-    if declare is not None and demand is not None:
-        raise DeclarationError(
-            "two_declarations", "A challenge's demand and an own declaration exclude each other.", "Give one of them."
-        )
     chosen = Rubric.load(rubric)
-    declaration = (
-        read_declaration(demand, closed=True) if demand is not None else read_declaration(declare, closed=False)
-    )
+    declaration = _declaration(declare, demand)
     with ExitStack() as stack:
         folder = _scratch(scratch, stack)
         opened = _open(paths, folder, progress)
@@ -249,6 +269,11 @@ def score(
             progress=progress,
         )
         stack.callback(canonical.close)
+        if chosen.gates or any(measure in FOUND_MEASURES for measure in measures):
+            canonical, more = _look_through(opened, canonical, declaration, chosen.gates, chosen.as_of)
+            report = replace(report, gates=(*report.gates, *more))
+            if not report.passed:
+                return report
         return _judge(report, measures, canonical, package, progress)
 
 
@@ -289,6 +314,24 @@ def _judge(
         fixes=fixes_beside(absent, judged, results, report.rubric) if absent else fixes(judged, results, combined),
         declare=declarations(judged),
     )
+
+
+def _look_through(
+    opened: OpenedDataset,
+    canonical: CanonicalDataset,
+    declaration: Declaration,
+    wanted: Sequence[str],
+    as_of: str | None,
+) -> tuple[CanonicalDataset, tuple[GateResult, ...]]:
+    """The tables with what was found in their cells, and what the wanted gates of content say."""
+    from jiebang.detectors.dataset_scan import scan_dataset
+    from jiebang.detectors.lists import AS_OF
+    from jiebang.gates.content_gates import content_gates
+
+    day = declaration.as_of or as_of
+    today = AS_OF if day is None else datetime.date.fromisoformat(day)
+    scanned = scan_dataset(opened.files, canonical, declaration, today)
+    return replace(canonical, tables=scanned.tables), content_gates(wanted, scanned.found)
 
 
 def _licence_gate(opened: OpenedDataset, package: Package, declaration: Declaration) -> Iterator[GateResult]:
@@ -375,6 +418,17 @@ def _fitting(paths: Sequence[str], most: int) -> int:
     """How many of the paths, with some 160 bytes of facts beside each, fit into so many bytes of a list."""
     ends = accumulate(len(path.encode("utf-8")) + 160 for path in paths)
     return sum(1 for _ in takewhile(lambda end: end <= most, ends))
+
+
+def _declaration(
+    declare: Declaration | Mapping[str, Any] | str | Path | None,
+    demand: Declaration | Mapping[str, Any] | str | Path | None,
+) -> Declaration:
+    if declare is not None and demand is not None:
+        raise DeclarationError(
+            "two_declarations", "A challenge's demand and an own declaration exclude each other.", "Give one of them."
+        )
+    return read_declaration(demand, closed=True) if demand is not None else read_declaration(declare, closed=False)
 
 
 def read_declaration(source: Declaration | Mapping[str, Any] | str | Path | None, *, closed: bool) -> Declaration:
