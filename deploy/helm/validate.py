@@ -17,13 +17,11 @@ from kubernetes_validate.utils import all_versions
 from referencing import Registry, Resource
 
 from deploy.helm.chart import documents
-from deploy.helm.tools import custom_resource_schemas, find_kubeconform
+from deploy.helm.tools import STRIMZI, custom_resource_schemas, find_kubeconform
 
 VERSIONS = tuple(f"1.{minor}" for minor in range(29, 38))
 
 _SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
-# Strimzi is no Go module: its definitions are kept here.
-_STRIMZI = Path(__file__).parent / "strimzi"
 
 
 def is_custom(document: dict[str, Any]) -> bool:
@@ -112,7 +110,7 @@ def _strimzi_faults(custom: list[dict[str, Any]]) -> list[str]:
     found = []
     for document in custom:
         version = document["apiVersion"].partition("/")[2]
-        schema = json.loads((_STRIMZI / f"{document['kind'].lower()}_{version}.json").read_text())
+        schema = json.loads((STRIMZI / f"{document['kind'].lower()}_{version}.json").read_text())
         for error in jsonschema.Draft7Validator(schema).iter_errors(document):
             found.append(f"{_name(document)}: {error.json_path}: {error.message}")
     return found

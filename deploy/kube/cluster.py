@@ -1,0 +1,71 @@
+"""A cluster as its user has it: a kubeconfig, kubectl and helm."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.helm.tools import find_helm, find_kubectl
+
+
+class Refused(Exception):
+    """kubectl or helm ended with a fault; the message is theirs."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Runs kubectl and helm against one cluster."""
+
+    kubeconfig: Path
+
+    def kubectl(self, *arguments: str, objects: str | list[dict[str, Any]] | None = None) -> str:
+        """What kubectl says; `objects` (YAML, or the objects themselves) are its standard input.
+
+        Raises:
+            Refused: it ended with a fault.
+        """
+        given = yaml.safe_dump_all(objects) if isinstance(objects, list) else objects
+        return self._run(find_kubectl(), arguments, given)
+
+    def helm(self, *arguments: str) -> str:
+        """What helm says.
+
+        Raises:
+            Refused: it ended with a fault.
+        """
+        return self._run(find_helm(), arguments, None)
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        """One object.
+
+        Raises:
+            Refused: there is none of that name.
+        """
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+        return found
+
+    def list(self, kinds: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+        """The objects of some kinds (`pods,secrets`) in a namespace."""
+        chosen = [f"--selector={selector}"] if selector else []
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", kinds, "-n", namespace, "-o", "json", *chosen))[
+            "items"
+        ]
+        return found
+
+    def _run(self, program: Path, arguments: tuple[str, ...], given: str | None) -> str:
+        finished = subprocess.run(
+            [program, *arguments],
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            input=given or "",
+            capture_output=True,
+            text=True,
+        )
+        if finished.returncode != 0:
+            raise Refused(f"{program.name} {' '.join(arguments)}: {(finished.stderr + finished.stdout).strip()}")
+        return finished.stdout
