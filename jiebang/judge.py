@@ -214,7 +214,9 @@ def scan(
     with ExitStack() as stack:
         folder = _scratch(scratch, stack)
         opened = _open(paths, folder, progress)
-        gates = (*opened.gates, *_licence_gate(opened, Package(opened.files), declaration))
+        package = Package(opened.files)
+        gates = (*opened.gates, *_licence_gate(opened, package, declaration))
+        declaration, warnings = _completed(declaration, chosen, opened, package)
         wanted = CONTENT_GATES if chosen is None else chosen.gates
         if wanted and all(gate.status is GateStatus.PASSED for gate in gates):
             from jiebang.dataset.canonical import canonicalise
@@ -225,7 +227,7 @@ def scan(
             stack.callback(canonical.close)
             _, more = _look_through(opened, canonical, declaration, wanted, None if chosen is None else chosen.as_of)
             gates = (*gates, *more)
-        return ScanResult(opened.digest, opened.files, gates, opened.warnings)
+        return ScanResult(opened.digest, opened.files, gates, warnings)
 
 
 def score(
@@ -343,7 +345,7 @@ def _licence_gate(opened: OpenedDataset, package: Package, declaration: Declarat
 
 
 def _completed(
-    declaration: Declaration, rubric: Rubric, opened: OpenedDataset, package: Package
+    declaration: Declaration, rubric: Rubric | None, opened: OpenedDataset, package: Package
 ) -> tuple[Declaration, tuple[str, ...]]:
     """The declaration with what the package adds to it, unless a demand decides, and what is told of its files."""
     from jiebang.dataset.opening import unread
@@ -357,7 +359,8 @@ def _completed(
         read.update(found.by)
         told += [f"{path}: what it declares is used where nothing else is declared." for path in found.by]
         told += [f"{fault} It is left out." for fault in found.left_out]
-    if declaration.use or any(measure.id in rubric.criteria for measure in PACKAGE_MEASURES):
+    criteria = rubric.criteria if rubric is not None else {}
+    if declaration.use or any(measure.id in criteria for measure in PACKAGE_MEASURES):
         read |= package.described_by
     return declaration, (*unread(opened.files, read), *told)
 
