@@ -27,6 +27,7 @@ from jiebang.result import GateResult, GateStatus, MeasureResult
 from jiebang.rubric import CONTENT_GATES, Rubric
 from jiebang.structure.declaring import completed
 from jiebang.structure.package import Package
+from jiebang.structure.provenance import sourced_files
 
 if TYPE_CHECKING:
     from jiebang.dataset.canonical import CanonicalDataset
@@ -291,8 +292,9 @@ def _judge(
     declared = [declaration.for_table(table.name, table.files) for table in tables]
     any_reference = any(own.foreign_keys for own in declared)
     as_of = declaration.as_of or report.rubric.as_of
+    sourced = sourced_files(package)
     subjects = [
-        Subject(table, own, declaration.closed, tables, any_reference, as_of)
+        Subject(table, own, declaration.closed, tables, any_reference, as_of, sourced)
         for table, own in zip(tables, declared, strict=True)
     ]
     tell = None if progress is None else lambda share: progress("measure", share)

@@ -18,6 +18,7 @@ from jiebang.measures import (
     out_1,
     pii_1,
     pii_2,
+    prv_1,
     ref_1,
     scl_1,
     tim_1,
@@ -38,7 +39,7 @@ FOUND_MEASURES: tuple[Measure, ...] = tuple(module.MEASURE for module in (pii_1,
 
 MEASURES: tuple[Measure, ...] = (
     *FIRST_MEASURES,
-    *(module.MEASURE for module in (com_5, tim_1, tim_3)),
+    *(module.MEASURE for module in (com_5, tim_1, tim_3, prv_1)),
     *FOUND_MEASURES,
 )
 """All measures of tables; those that are not among the first are run where a rubric lists them."""

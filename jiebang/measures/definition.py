@@ -96,7 +96,8 @@ Plan = Generator[Sequence[Ask], Answers, MeasureResult]
 class Subject:
     """One table under measure: its canonical form, what is declared about it, and the tables beside it.
 
-    `as_of` is the day that stands for today, if one is declared.
+    `as_of` is the day that stands for today, if one is declared; `sourced` are the files whose provenance a descriptor
+    declares.
     """
 
     table: Table
@@ -105,6 +106,7 @@ class Subject:
     beside: tuple[Table, ...] = ()
     any_reference: bool = False
     as_of: str | None = None
+    sourced: frozenset[str] = frozenset()
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -186,7 +188,8 @@ class Measure:
     `plan` measures a table; `unmet` answers first, from the declaration and the columns alone: None to go on, or the
     status it ends with; `concerns` says whether a challenge's demand makes the measure applicable to a table that came
     without a record; `advice` says what to do about a result that is not full, with its numbers; `declares` is the key
-    of the declaration that the measure waits for, if it can be not declared; `columns` are the columns it is about by
+    of the declaration that the measure waits for, if it can be not declared, or `asks` what to do where it is no key (a
+    clause); `columns` are the columns it is about by
     name, so that those which are not there are told; `facts` is what it needs to be kept beside the cells. A `derived`
     measure has a value but no ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived
     measure and of one that is `worst`.
@@ -199,6 +202,7 @@ class Measure:
     unmet: Callable[[Subject], Status | None] = field(default=lambda subject: None)
     concerns: Callable[[Subject], bool] = field(default=lambda subject: True)
     declares: str | None = None
+    asks: str | None = None
     columns: Callable[[Subject], Iterable[str]] = field(default=lambda subject: ())
     facts: frozenset[Fact] = frozenset()
     version: int = 1
@@ -208,7 +212,7 @@ class Measure:
     @property
     def wanted(self) -> str | None:
         """What to do so that it is declared, without a full stop; None for a measure that waits for nothing."""
-        return f"Declare `{self.declares}`" if self.declares else None
+        return self.asks or (f"Declare `{self.declares}`" if self.declares else None)
 
     @property
     def doc(self) -> str:

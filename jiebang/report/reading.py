@@ -48,6 +48,7 @@ MEASURES = {
     "PII-1": Wording("Free of personal data", "无个人信息"),
     "PII-2": Wording("Free of sensitive data", "无敏感个人信息"),
     "LIC-1": Wording("Licence clarity", "许可清晰"),
+    "PRV-1": Wording("Provenance", "来源可溯"),
 }
 GATES = {
     "G0": Wording("Size and readability", "大小与可读"),
