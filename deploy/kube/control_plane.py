@@ -207,12 +207,14 @@ class ControlPlane:
 
 
 def _node(number: int) -> dict[str, object]:
+    name, room = f"fake-{number}", {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "4Ti", "pods": "250"}
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
-            "name": f"fake-{number}",
+            "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {"kubernetes.io/hostname": f"fake-{number}", "topology.kubernetes.io/zone": f"zone-{number}"},
+            "labels": {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": f"zone-{number}"},
         },
+        "status": {"capacity": room, "allocatable": room},
     }

@@ -68,6 +68,11 @@ class Node:
         self._processes: list[Process] = []
 
     @property
+    def on_its_network(self) -> tuple[str, ...]:
+        """What is put before a command that listens on the node and is a process of this machine otherwise."""
+        return ("nsenter", f"--target={self._first}", "--net", "--")
+
+    @property
     def enter(self) -> tuple[str, ...]:
         """What is put before a command so that it runs on the node."""
         return ("nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--")
@@ -83,6 +88,10 @@ class Node:
         root = Path("/sys/fs/cgroup")
         roots = [root] if (root / "cgroup.controllers").exists() else [each.parent for each in root.glob("*/tasks")]
         return [each / f"jiebang-{self._init.pid}" for each in roots]
+
+    def _groups_made(self) -> set[Path]:
+        """The same, and with both versions in use that which the runtime made in the second, too."""
+        return {*self._groups, *Path("/sys/fs/cgroup").glob(f"*/{self._groups[0].name}")}
 
     @property
     def _socket(self) -> Path:
@@ -186,8 +195,7 @@ class Node:
         for process in reversed(self._processes):
             process.kill()
         self._init.kill()
-        # With both versions in use the runtime makes one in the second, too.
-        for group in {*self._groups, *Path("/sys/fs/cgroup").glob(f"*/{self._groups[0].name}")}:
+        for group in self._groups_made():
             _remove_groups(group)
 
     def do(self, *command: str) -> str:

@@ -38,14 +38,26 @@ class KafkaServer:
     format_options: tuple[str, ...] = ()
     """More for the formatting of a new disk: users and their passwords, say."""
 
-    def __init__(self, folder: Path, programs: Programs, *, for_tests: bool = False) -> None:
-        """`for_tests` adds a listener whose clients are told to come through `proxy_port`, where a test has a proxy."""
+    def __init__(
+        self,
+        folder: Path,
+        programs: Programs,
+        *,
+        for_tests: bool = False,
+        address: str = "127.0.0.1",
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        """`for_tests` adds a listener whose clients are told to come through `proxy_port`, where a test has a proxy.
+
+        `prefix` is put before the command, to run it in a network namespace that has the `address`.
+        """
         self.folder = folder
+        self.address = address
         self.port = stored_port(folder, "kafka")
         self.behind_proxy = stored_port(folder, "behind_proxy") if for_tests else None
         self.proxy_port = stored_port(folder, "proxy") if for_tests else None
         self._controller_port = stored_port(folder, "controller")
-        java = [programs.java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        java = [*prefix, programs.java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         java += [f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}", "-cp", f"{programs.kafka_jars}/*"]
         self._java = [str(word) for word in java]
         self.process = Process("Kafka", [*self._java, "kafka.Kafka", self._properties_file], log=folder / "kafka.log")
@@ -53,7 +65,7 @@ class KafkaServer:
     @property
     def bootstrap(self) -> str:
         """The address for clients, `host:port`."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def _properties_file(self) -> Path:
@@ -148,7 +160,7 @@ class KafkaServer:
             raise formatting.failed(f"ended with {code}")
 
     def _properties(self, data: Path) -> str:
-        broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller_port}"
+        broker, controller = self.bootstrap, f"127.0.0.1:{self._controller_port}"
         proxied = ("", "", "")
         if self.behind_proxy is not None:
             listener, advertised = f"127.0.0.1:{self.behind_proxy}", f"127.0.0.1:{self.proxy_port}"

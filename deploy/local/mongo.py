@@ -20,12 +20,24 @@ _ALREADY_INITIALISED = 23
 class MongoServer:
     """Starts, stops, kills, freezes and restarts one mongod on the same disk and the same port."""
 
-    def __init__(self, folder: Path, programs: Programs, *, for_tests: bool = False) -> None:
-        """`for_tests` adds failpoints (`configureFailPoint`) and a TTL monitor that runs every 5 seconds."""
+    def __init__(
+        self,
+        folder: Path,
+        programs: Programs,
+        *,
+        for_tests: bool = False,
+        address: str = "127.0.0.1",
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        """`for_tests` adds failpoints (`configureFailPoint`) and a TTL monitor that runs every 5 seconds.
+
+        `prefix` is put before the command, to run it in a network namespace that has the `address`.
+        """
         self.folder = folder
+        self.address = address
         self.port = stored_port(folder, "mongo")
-        command: list[str | Path] = [programs.mongod, "--dbpath", folder / "data", "--port", str(self.port)]
-        command += ["--bind_ip", "127.0.0.1", "--replSet", "rs0", "--wiredTigerCacheSizeGB", "0.25"]
+        command: list[str | Path] = [*prefix, programs.mongod, "--dbpath", folder / "data", "--port", str(self.port)]
+        command += ["--bind_ip", address, "--replSet", "rs0", "--wiredTigerCacheSizeGB", "0.25"]
         command += ["--oplogSize", "128", "--networkMessageCompressors", "disabled"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         if for_tests:
@@ -35,7 +47,7 @@ class MongoServer:
     @property
     def uri(self) -> str:
         """The address for clients, with the replica set's name."""
-        return f"mongodb://127.0.0.1:{self.port}/?replicaSet=rs0"
+        return f"mongodb://{self.address}:{self.port}/?replicaSet=rs0"
 
     async def start(self, timeout: float = 60.0) -> None:
         """Starts the server on its disk and returns when it is a writable primary.
@@ -52,7 +64,7 @@ class MongoServer:
         """Returns when the server says it is a writable primary, making it a replica set of one the first time."""
         deadline = time.monotonic() + timeout
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-            f"mongodb://127.0.0.1:{self.port}/?directConnection=true", serverSelectionTimeoutMS=500
+            f"mongodb://{self.address}:{self.port}/?directConnection=true", serverSelectionTimeoutMS=500
         )
         trouble = "it never answered"
         try:
@@ -74,7 +86,7 @@ class MongoServer:
         raise self.process.failed(f"was not ready within {timeout:.0f} s: {trouble}")
 
     async def _initiate(self, client: AsyncIOMotorClient[dict[str, Any]]) -> None:
-        members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
+        members = [{"_id": 0, "host": f"{self.address}:{self.port}"}]
         try:
             await client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
         except OperationFailure as error:

@@ -13,12 +13,11 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.platform import Platform
 from shared.contracts.envelope import Event
 from shared.contracts.registry import parse, topics
 
@@ -29,6 +28,18 @@ DEMAND = {
     "label": "grade",
     "records": 20,
 }
+
+
+class Reachable(Protocol):
+    """A platform that runs somewhere: on this machine, or on a cluster."""
+
+    @property
+    def url(self) -> str:
+        """The one address of its API."""
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        """Its brokers."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Team:
 class Competition:
     """One challenge with its teams; every call is repeated, as a patient client would, until the platform answers."""
 
-    platform: Platform
+    platform: Reachable
     keys: dict[str, str]
     rng: random.Random
     patience: float = 120.0
