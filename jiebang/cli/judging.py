@@ -134,11 +134,22 @@ def score(
         raise typer.Exit(Exit.NO)
 
 
-def scan(paths: Paths, as_json: AsJson = False) -> None:
-    """Run the gates alone: may this dataset be judged at all?"""
+def scan(
+    paths: Paths,
+    challenge: Annotated[
+        Path | None, typer.Option(help="Run the gates that this challenge file asks for, on the data it demands.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the gates alone: may this dataset be judged at all?
+
+    Without --challenge every gate is run, those too that many challenges do not ask for.
+    """
     import jiebang.judge as judge
 
-    facts = judge.scan(paths).as_dict()
+    demand, rubric = read_challenge(challenge) if challenge is not None else (None, None)
+    with stages(quiet=as_json) as progress:
+        facts = judge.scan(paths, demand=demand, rubric=rubric, progress=progress).as_dict()
     if as_json:
         print_json(facts)
     else:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jiebang.dataset.tables import Column, ColumnType, Table
+from jiebang.dataset.text_columns import integer_array
 from jiebang.detectors.catalogue import CLASSES, DETECTORS
 from jiebang.detectors.definition import plain_name
 from jiebang.detectors.finds import Found
@@ -118,14 +119,14 @@ class _Kept:
         """Take the finds of one column of a batch."""
         if not len(rows):
             return
-        chosen = pa.array(rows)
+        chosen = integer_array(rows)
         self._parts.append(
             pa.RecordBatch.from_arrays(
                 [
                     batch.column(0).take(chosen),
                     batch.column(1).take(chosen),
-                    pa.array(np.full(len(rows), column, dtype=np.int32)),
-                    pa.array(classes.astype(np.int32)),
+                    integer_array(np.full(len(rows), column, dtype=np.int64)),
+                    integer_array(classes.astype(np.int64)),
                 ],
                 names=["f", "r", "c", "d"],
             )

@@ -67,7 +67,7 @@ def _in_names(table: Table, detectors: Scanner, as_of: datetime.date) -> Iterato
     """What column names themselves hold."""
     names = [*(column.name for column in table.columns if column.present), *table.beyond]
     if names and table.files:
-        places, classes = detectors.scan(Cells.of(pa.array(names, pa.large_string())), as_of)
+        places, classes = detectors.scan(Cells.of_texts(names), as_of)
         for place, number in zip(places.tolist(), classes.tolist(), strict=True):
             yield Found(CLASSES[number].name, table.files[0], column=f"column {place + 1}")
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jiebang.dataset.text_columns import integer_array, nullable_view_array
 from jiebang.detectors.catalogue import DETECTORS, NUMBERS
 from jiebang.detectors.definition import Candidate, Detector
 from jiebang.detectors.detection_text import QUICKLY_UNUSUAL, UNUSUAL, detection_text
@@ -41,11 +42,16 @@ class Cells:
     ends: npt.NDArray[np.int64]
 
     @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> Cells:
+        """Texts that are in no column: lines, names."""
+        return cls.of(_large(texts))
+
+    @classmethod
     def of(cls, column: pa.Array, keyword: str = "") -> Cells:
         """The cells of a column of strings; `keyword` is put in front of each, as the column's name says it."""
         cells = column.cast(pa.large_string())
         if cells.null_count:
-            cells = pc.fill_null(cells, "")
+            cells = pc.fill_null(cells, _large([""])[0])
         cells = _plain(cells)
         before = _SEPARATOR + keyword.encode()
         offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]
@@ -55,8 +61,8 @@ class Cells:
 
 
 def _joined(cells: pa.Array, before: bytes) -> bytes:
-    whole = pa.LargeListArray.from_arrays(pa.array([0, len(cells)], pa.int64()), cells)
-    joined = pc.binary_join(whole, pa.scalar(before.decode(), pa.large_string())).buffers()[2]
+    whole = pa.LargeListArray.from_arrays(integer_array(np.array([0, len(cells)])), cells)
+    joined = pc.binary_join(whole, _large([before.decode()])[0]).buffers()[2]
     return b"".join((before, memoryview(joined) if joined is not None else b"", _SEPARATOR))
 
 
@@ -70,7 +76,12 @@ def _plain(cells: pa.Array) -> pa.Array:
         return cells
     unusual = pc.match_substring_regex(cells, UNUSUAL)
     changed = [detection_text(text) for text in cells.filter(unusual).to_pylist()]
-    return pc.replace_with_mask(cells, unusual, pa.array(changed, pa.large_string()))
+    return pc.replace_with_mask(cells, unusual, _large(changed))
+
+
+def _large(texts: Sequence[str]) -> pa.Array:
+    # Not by pa.array or pa.scalar, which import pandas where it is installed: a second in each process.
+    return nullable_view_array([text.encode("utf-8") for text in texts]).cast(pa.large_string())
 
 
 def _is_unusual(text: bytes) -> bool:
@@ -135,7 +146,7 @@ class Scanner:
         if not found:
             return NOTHING
         pairs = np.array(sorted(found), dtype=np.int64)
-        return pairs[:, 0], pairs[:, 1].astype(np.int16)
+        return pairs[:, 0].copy(), pairs[:, 1].astype(np.int16)
 
 
 def _decide(detector: Detector, cells: Cells, place: int, end: int, as_of: datetime.date) -> str | None:
@@ -156,3 +167,10 @@ def _decide(detector: Detector, cells: Cells, place: int, end: int, as_of: datet
 def scanner() -> Scanner:
     """The scanner of every detector, compiled once a process."""
     return Scanner()
+
+
+def compile_all() -> None:
+    """Compile everything that scanning needs."""
+    scanner()
+    _quick_tests()
+    detection_text("\u3000")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from jiebang.dataset.tables import Column, ColumnType, Table
 from jiebang.detectors.definition import FindClass, Kind, names, plain_name
 from jiebang.detectors.lists import words
+
+if TYPE_CHECKING:  # the board lists what is looked for, and has no engine
+    import duckdb
 
 CLASSES = (
     FindClass(

@@ -7,8 +7,6 @@ import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
 from jiebang.dataset.encoding import decide_encoding, utf8_blocks
 from jiebang.detectors.catalogue import CLASSES
 from jiebang.detectors.finds import Found
@@ -34,7 +32,7 @@ def found_in_text(path: str, location: Path, scanner: Scanner, as_of: datetime.d
     first: dict[int, int] = {}
     lines: dict[int, set[int]] = {}
     for numbers, texts in _lines(location):
-        places, classes = scanner.scan(Cells.of(pa.array(texts, pa.large_string())), as_of)
+        places, classes = scanner.scan(Cells.of_texts(texts), as_of)
         for place, number in zip(places.tolist(), classes.tolist(), strict=True):
             line = numbers[place]
             first.setdefault(number, line)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jiebang.dataset
+import jiebang.detectors
 import jiebang.gates
 import jiebang.judge as judge
 import jiebang.measures
@@ -25,16 +26,35 @@ def _load_everything() -> None:
 
     It also saves each child the time.
     """
-    for package in (jiebang.dataset, jiebang.gates, jiebang.measures, jiebang.report, jiebang.structure):
+    for package in (
+        jiebang.dataset,
+        jiebang.detectors,
+        jiebang.gates,
+        jiebang.measures,
+        jiebang.report,
+        jiebang.structure,
+    ):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     for name in ("bz2", "hashlib", "lzma", "pyarrow.compute", "pyarrow.parquet", "zlib"):
         importlib.import_module(name)
+    jiebang.detectors.compile_detectors()
 
 
 def scan(dataset: Path, output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run the gates alone. Takes no arguments; answers with `ScanResult.as_dict()`."""
-    return judge.scan([dataset], scratch=_scratch(output)).as_dict()
+    """Run the gates alone, as they are run for a score; answers with `ScanResult.as_dict()`.
+
+    The arguments are those of a score.
+    """
+    return judge.scan(
+        [dataset],
+        declare=arguments.get("declaration"),
+        demand=arguments.get("demand"),
+        rubric=arguments.get("rubric", "core-0"),
+        threads=arguments.get("threads"),
+        memory=arguments.get("memory"),
+        scratch=_scratch(output),
+    ).as_dict()
 
 
 def score(dataset: Path, output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
