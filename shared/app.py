@@ -29,13 +29,13 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
-from shared import dead_letters, logs, metrics, problems, sweeper, tracing
+from shared import dead_letters, halts, logs, metrics, problems, sweeper, tracing
 from shared.auth import Authenticator, Credentials
 from shared.clock import Clock, SystemClock
 from shared.consumption import Handler
 from shared.contracts.asyncapi import asyncapi
 from shared.contracts.registry import topics
-from shared.failures import DependencyDown, FailurePolicy, Retries
+from shared.failures import DependencyDown, FailurePolicy, Retries, TransientError
 from shared.health import Health
 from shared.http import BoundedJson, Observed
 from shared.ids import Ids, SystemIds
@@ -75,6 +75,7 @@ class Service:
         with settings.exit_if_wrong():
             self.broker = create_broker(settings, self.policy)
         self.office = dead_letters.DeadLetterOffice(settings, self.database, self.clock)
+        self.halts = halts.Halts(self.database)
         self.health = Health()
         self.stopping = asyncio.Event()
         """Set when the process was told to stop: whoever holds a connection open lets go of it."""
@@ -152,7 +153,10 @@ class Service:
             decorated = decorate(handler)
             consumption = self.policy.consumption(f"{self.settings.kafka_topic_prefix}{topic}")
             self.office.watch(consumption)
+            self.halts.watch(consumption)
             self.health.ready_if(f"stream {topic}", consumption.not_running)
+            if not self._streams:
+                self.prepare(self.halts.prepare)
             self._streams += 1
             return decorated
 
@@ -174,6 +178,7 @@ class Service:
             app.include_router(router)
         if self._streams:
             app.include_router(dead_letters.router(self.name, self.office))
+            app.include_router(halts.router(self.name, self.halts))
         document = asyncapi(self.name)
         app.add_api_route("/asyncapi.json", lambda: document, include_in_schema=False)
         metrics.begin_at_zero(metrics.PLATFORM_FAULTS, *([route] for route in sorted({*map(_path, app.routes)})))
@@ -349,6 +354,7 @@ class Service:
             metrics.EVENT_LOOP_LAG.observe(max(0.0, loop.time() - due))
             for consumption in self.policy.consumptions():
                 await consumption.measure()
+            await self._attend_to_halts()
             await self._probe_streams(loop.time())
             if not self.health.not_alive():
                 unwell_since = None
@@ -357,6 +363,12 @@ class Service:
             elif loop.time() - unwell_since > _PATIENCE:
                 self._give_up("; ".join(self.health.not_alive().values()), None)
                 return
+
+    async def _attend_to_halts(self) -> None:
+        try:
+            await self.halts.attend()
+        except (DependencyDown, TransientError) as error:
+            log.warning("halts_not_attended_to", error=str(error))
 
     async def _probe_streams(self, now: float) -> None:
         """A stream that nobody polls is beyond help only if the broker is there to be polled."""

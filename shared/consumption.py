@@ -55,6 +55,7 @@ class Consumption:
         self.handler = handler
         self.outcomes = outcomes
         self.halted = False
+        self.halted_by = ""
         self.closed = False
         self._subscriber: Subscriber | None = None
         self._attempts: dict[TopicPartition, tuple[int, int]] = {}
@@ -209,9 +210,9 @@ class Consumption:
 
     # --- the dead-letter limit
 
-    def halt(self) -> None:
+    def halt(self, why: str) -> None:
         """Stop reading until a person resumes."""
-        self.halted = True
+        self.halted, self.halted_by = True, why[:1000]
         metrics.STREAM_HALTED.labels(self.name).set(1)
         if (consumer := self.consumer()) is not None:
             consumer.pause(*consumer.assignment())

@@ -224,7 +224,8 @@ def _letter(record: Record, consumption: Consumption) -> DeadLetter | None:
     value = record.value or b""
     partition, offset = int(about["origin-partition"]), int(about["origin-offset"])
     return DeadLetter(
-        id=f"{consumption.name}-{partition}-{offset}",
+        # With the moment: in a topic that was made anew, other records have the same places.
+        id=f"{consumption.name}-{partition}-{offset}-{about.get('origin-timestamp', '0')}",
         stream=consumption.name,
         group=consumption.group,
         partition=partition,
@@ -269,7 +270,7 @@ Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
 
 
 def router(service: str, office: DeadLetterOffice) -> APIRouter:
-    """The routes `/v1/ops/<service>/dead-letters…` and `…/streams/{stream}/resume`, for operators."""
+    """The routes `/v1/ops/<service>/dead-letters…`, for operators."""
     routes = APIRouter(prefix=f"/v1/ops/{service}", tags=["operations"])
 
     @routes.get("/dead-letters")
@@ -309,15 +310,5 @@ def router(service: str, office: DeadLetterOffice) -> APIRouter:
     async def discard_dead_letters(principal: Operator, which: Discard) -> dict[str, Any]:
         """Let dead letters go."""
         return {"discarded": await office.discard(which.ids, principal.owner)}
-
-    @routes.post("/streams/{stream}/resume", status_code=202)
-    async def resume_stream(principal: Operator, stream: str) -> dict[str, Any]:
-        """Read on after too many dead letters stopped a stream."""
-        consumption = office._consumptions.get(stream)
-        if consumption is None:
-            raise not_found("stream")
-        consumption.resume()
-        log.info("stream_resumed", stream=stream, by=principal.owner)
-        return {"stream": stream, "halted": consumption.halted}
 
     return routes

@@ -219,7 +219,7 @@ class Handling(BaseMiddleware):
                 self._again(error, "transient", retries.wait(attempts))
             reason = Reason.EXHAUSTED
         if self._policy.limit.exceeded(consumption.outcomes):
-            consumption.halt()
+            consumption.halt(repr(error))
             log.error("stream_halted", stream=consumption.name, why="too many dead letters", exc_info=error)
             raise NackMessage from error
         try:

@@ -323,7 +323,7 @@ async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:
     try:
         async with asyncio.timeout(ADMIN_SECONDS):
             await admin.start()
-            # One at a time: aiokafka reads what comes of version 3 by the schema of version 2, and is lost after a group.
+            # One at a time: aiokafka reads the answer by the schema of a version before, and is lost after a group.
             answers = [answer for group in groups for answer in await admin.describe_consumer_groups([group])]
     except _ADMIN_ERRORS as error:
         raise DependencyDown("kafka", repr(error)) from error

@@ -1,4 +1,4 @@
-"""`jiebang ops`: dead letters, rebuilds, why something waits, and whether all is well."""
+"""`jiebang ops`: dead letters, halted streams, rebuilds, archives, why something waits, and whether all is well."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -23,6 +24,8 @@ from jiebang.errors import JiebangError
 ops_app = typer.Typer(help="For operators.", no_args_is_help=True)
 dlq_app = typer.Typer(help="Dead letters: what a service could not handle.", no_args_is_help=True)
 ops_app.add_typer(dlq_app, name="dlq")
+stream_app = typer.Typer(help="Streams that a service stopped reading.", no_args_is_help=True)
+ops_app.add_typer(stream_app, name="stream")
 
 _MOST_LETTERS = 1000
 CONSUMING_SERVICES = ("ingest", "scoring", "ranking", "notify")
@@ -118,6 +121,52 @@ def discard_letters(
     with client() as server:
         answer = server.post(_letters_path(service, "/discard"), {"ids": letters})
     _done(answer, as_json, "Discarded.")
+
+
+@stream_app.command("list")
+def list_streams(
+    service: Annotated[str | None, typer.Argument(help="One service; default: all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are read.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The streams that a service has halted because too much of them became dead letters, or those of all services."""
+    streams = []
+    with client() as server:
+        for name in [service] if service else CONSUMING_SERVICES:
+            streams += [{"service": name, **stream} for stream in _streams(server, name) if every or stream["halted"]]
+    if as_json:
+        print_json({"streams": streams})
+        return
+    rows = table("service", "stream", "halted in", "since", "why", whole=("stream",))
+    for stream in streams:
+        for halt in stream["halted"] or [{}]:
+            rows.add_row(
+                stream["service"],
+                stream["stream"],
+                escape(str(halt.get("process") or "-")),
+                local_time(halt.get("since")),
+                escape(str(halt.get("why") or "")),
+            )
+    out.print(rows if streams else "[green]✓[/] No stream is halted.")
+
+
+@stream_app.command("resume")
+def resume_stream(
+    service: Service,
+    stream: Annotated[str, typer.Argument(help="Its name: scoring.scores, say.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a service read a stream on, in all of its processes, after what halted it was mended."""
+    with client() as server:
+        answer = server.post(_path(_consuming(service), f"streams/{quote(stream, safe='')}/resume"))
+    _done(
+        answer, as_json, f"{service} reads {stream} on." if answer["resumed"] else f"{service} had not halted {stream}."
+    )
+
+
+def _streams(server: Client, service: str) -> list[dict[str, Any]]:
+    streams: list[dict[str, Any]] = server.get(_path(_consuming(service), "streams"))["streams"]
+    return streams
 
 
 @ops_app.command("rebuild")
@@ -268,6 +317,7 @@ def _the_platform() -> list[dict[str, Any]]:
         ]
         for service in CONSUMING_SERVICES:
             checks.append((f"{service}: dead letters", lambda service=service: _no_letters(server, service)))  # type: ignore[misc]
+            checks.append((f"{service}: streams", lambda service=service: _none_halted(server, service)))  # type: ignore[misc]
         return [_checked(name, check) for name, check in checks]
 
 
@@ -280,15 +330,30 @@ class _NotAllowed(Exception):
 
 
 def _no_letters(server: Client, service: str) -> str:
-    try:
+    with _for_operators():
         count = len(list(server.each(_letters_path(service), limit=_MOST_LETTERS)))
+    if count:
+        raise _Unwell(f"{count}; see `jiebang ops dlq list {service}`")
+    return "none"
+
+
+def _none_halted(server: Client, service: str) -> str:
+    with _for_operators():
+        streams = _streams(server, service)
+    if halted := [stream["stream"] for stream in streams if stream["halted"]]:
+        raise _Unwell(f"{', '.join(halted)} halted; see `jiebang ops stream list {service}`")
+    return f"{len(streams)} read"
+
+
+@contextmanager
+def _for_operators() -> Iterator[None]:
+    """Around what only operators may ask."""
+    try:
+        yield
     except Problem as problem:
         if problem.status == 403:
             raise _NotAllowed("not checked: needs an operator's key") from None
         raise
-    if count:
-        raise _Unwell(f"{count}; see `jiebang ops dlq list {service}`")
-    return "none"
 
 
 def _checked(name: str, check: Callable[[], str]) -> dict[str, Any]:

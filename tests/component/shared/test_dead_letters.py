@@ -16,7 +16,7 @@ from shared.clock import SystemClock
 from shared.contracts.board import Role
 from shared.contracts.envelope import Event
 from shared.dead_letters import DeadLetterOffice, router
-from shared.failures import PermanentError
+from shared.failures import PermanentError, Reason
 from shared.ids import CredentialId, OwnerId, SystemIds
 from shared.mongo import Database
 from shared.settings import Settings
@@ -151,20 +151,34 @@ async def test_chosen_dead_letters_are_redriven_or_discarded(office: Office) -> 
     assert [letter["id"] for letter in await office.list()] == [ids[0], ids[2], ids[3]]
 
 
-async def test_a_record_buried_twice_is_one_dead_letter(office: Office) -> None:
-    from shared.failures import Reason
-
-    await bury(office)
+async def bury_again(office: Office, *, later_ms: int) -> None:
+    """Bury the record of the first dead letter once more, as one that came so much later."""
     (first, *_rest) = await office.topic.dead_letters()
+    came = int(dict(first.headers)["dlq-origin-timestamp"]) + later_ms
     original = type(
-        "Buried", (), {"topic": office.topic.name, "partition": 0, "offset": 0, "timestamp": first.timestamp,
+        "Buried", (), {"topic": office.topic.name, "partition": 0, "offset": 0, "timestamp": came,
                        "key": first.key, "value": first.value, "headers": first.headers[:0]},
     )()  # fmt: skip
     await office.reading.policy.dead_letters.bury(
         original, office.topic.group, reason=Reason.PERMANENT, attempts=1, error=PermanentError("again")
     )
+
+
+async def test_a_record_buried_twice_is_one_dead_letter(office: Office) -> None:
+    await bury(office)
+    await bury_again(office, later_ms=0)
     assert len(await office.topic.dead_letters()) == 6
     assert len(await office.list()) == 5
+
+
+async def test_a_record_at_the_same_place_of_a_topic_made_anew_is_another_dead_letter(office: Office) -> None:
+    await bury(office)
+    ids = [letter["id"] for letter in await office.list()]
+    await office.api.post("/v1/ops/ranking/dead-letters/discard", json={"ids": ids})
+    assert await office.list() == []
+    await bury_again(office, later_ms=60_000)
+    (other,) = await office.list()
+    assert (other["partition"], other["offset"]) == (0, 0)
 
 
 @pytest.mark.parametrize("role", [Role.TEAM, Role.SPONSOR, Role.ORGANISER])
@@ -175,7 +189,6 @@ async def test_nobody_but_operators_sees_dead_letters(office: Office, role: Role
         ("GET", "dead-letters/x"),
         ("POST", "dead-letters/redrive"),
         ("POST", "dead-letters/discard"),
-        ("POST", "streams/board.teams/resume"),
     ):
         body = {"ids": ["x"]} if method == "POST" else None
         answer = await office.api.request(method, f"/v1/ops/ranking/{path}", json=body, headers=headers)
@@ -190,12 +203,3 @@ async def test_nobody_but_operators_sees_dead_letters(office: Office, role: Role
 async def test_a_redrive_says_what_it_wants(office: Office, body: dict[str, Any]) -> None:
     answer = await office.api.post("/v1/ops/ranking/dead-letters/redrive", json=body)
     assert answer.status_code == 422
-
-
-async def test_a_halted_stream_is_resumed(office: Office) -> None:
-    office.reading.consumption.halt()
-    await office.topic.send(team_event("good"))
-    answer = await office.api.post("/v1/ops/ranking/streams/board.teams/resume")
-    assert answer.json() == {"stream": "board.teams", "halted": False}
-    await eventually(lambda: office.projection.applied == [("good", 1)])
-    assert (await office.api.post("/v1/ops/ranking/streams/nothing/resume")).status_code == 404

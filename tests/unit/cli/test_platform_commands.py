@@ -397,10 +397,36 @@ def test_why_shows_what_is_nested(logged_in: Command, platform: Platform) -> Non
     assert "submission.id" in ran.out
 
 
+HALTED = {
+    "stream": "scoring.scores",
+    "halted": [{"process": "ranking-1:1", "since": "2026-03-01T08:00:00.000000Z", "why": "KeyError('total')"}],
+}
+
+
+def test_halted_streams_are_listed_and_resumed(logged_in: Command, platform: Platform) -> None:
+    for service in ("ingest", "scoring", "ranking", "notify"):
+        read = {"streams": [{"stream": "board.teams", "halted": []}]}
+        platform.answers["GET", f"/v1/ops/{service}/streams"] = (200, read, {})
+    assert "No stream is halted" in logged_in("ops", "stream", "list").out
+    platform.answers["GET", "/v1/ops/ranking/streams"] = (200, {"streams": [HALTED]}, {})
+    assert logged_in("ops", "stream", "list", "--json").json["streams"] == [{"service": "ranking", **HALTED}]
+    assert "KeyError('total')" in logged_in("ops", "stream", "list", "ranking").out
+    assert len(logged_in("ops", "stream", "list", "--all", "--json").json["streams"]) == 4
+    resumed = {"stream": "scoring.scores", "resumed": ["ranking-1:1"]}
+    platform.answers["POST", "/v1/ops/ranking/streams/scoring.scores/resume"] = (202, resumed, {})
+    assert logged_in("ops", "stream", "resume", "ranking", "scoring.scores", "--json").json == resumed
+    assert logged_in("ops", "stream", "resume", "board", "scoring.scores").code == 2
+
+
 def test_the_doctor_names_what_is_wrong(logged_in: Command, platform: Platform) -> None:
     for service in ("ingest", "scoring", "ranking", "notify"):
         platform.answers["GET", f"/v1/ops/{service}/dead-letters"] = (200, {"dead_letters": [], "next": None}, {})
+        platform.answers["GET", f"/v1/ops/{service}/streams"] = (200, {"streams": [HALTED | {"halted": []}]}, {})
     assert logged_in("ops", "doctor", "--json").json["well"] is True
+    platform.answers["GET", "/v1/ops/ranking/streams"] = (200, {"streams": [HALTED]}, {})
+    ran = logged_in("ops", "doctor", "--json")
+    assert [check["name"] for check in ran.json["checks"] if not check["well"]] == ["ranking: streams"]
+    platform.answers["GET", "/v1/ops/ranking/streams"] = (200, {"streams": []}, {})
     platform.answers["GET", "/v1/ops/notify/dead-letters"] = (200, {"dead_letters": [{"id": "1"}], "next": None}, {})
     ran = logged_in("ops", "doctor", "--json")
     assert ran.code == 1

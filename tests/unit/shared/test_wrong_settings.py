@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from shared.app import Service
-from shared.kafka import create_broker, security
+from shared.clock import SystemClock
+from shared.dead_letters import Cemetery
+from shared.failures import FailurePolicy
+from shared.kafka import Producer, create_broker, security
 from shared.mongo import client
 from shared.objects import Objects
 from shared.sandboxes import exit_unless_confined
@@ -113,7 +116,7 @@ def test_a_scratch_folder_that_cannot_be_made_is_told() -> None:
 def test_the_broker_is_not_made_with_a_wrong_authority(not_pem: Path) -> None:
     settings = ServiceSettings(kafka_ca_file=not_pem)
     with pytest.raises(SettingsError):
-        create_broker(settings, None)  # type: ignore[arg-type]  (it does not come to the policy)
+        create_broker(settings, FailurePolicy(Cemetery(Producer(settings), SystemClock())))
 
 
 @pytest.mark.parametrize(
