@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from jiebang.measures import (
     bal_1,
+    bal_2,
     com_1,
     com_2,
     com_3,
+    com_4,
     com_5,
     doc_1,
+    dom_1,
     dup_1,
+    enc_1,
     fmt_1,
     key_1,
+    lab_3,
+    lek_1,
     lic_1,
     met_1,
     met_2,
@@ -39,7 +45,7 @@ FOUND_MEASURES: tuple[Measure, ...] = tuple(module.MEASURE for module in (pii_1,
 
 MEASURES: tuple[Measure, ...] = (
     *FIRST_MEASURES,
-    *(module.MEASURE for module in (com_5, tim_1, tim_3, prv_1)),
+    *(module.MEASURE for module in (dom_1, enc_1, com_4, com_5, lab_3, tim_3, lek_1, tim_1, bal_2, prv_1)),
     *FOUND_MEASURES,
 )
 """All measures of tables; those that are not among the first are run where a rubric lists them."""

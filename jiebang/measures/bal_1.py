@@ -7,19 +7,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from jiebang.measures.definition import LONG, Measure, Plan, Rows, Subject, literal, six_places
+from jiebang.measures.labels import without_label
 from jiebang.measures.missing import present_cells
 from jiebang.result import Evidence, MeasureResult, Status
 
 _NAMED = 1000
 _SHOWN = 5
 _COUNTED, _LONGEST = 50, 60
-
-
-def unmet(subject: Subject) -> Status | None:
-    """Not declared without a label; failed when its column is not there."""
-    if subject.declared.label is None:
-        return Status.NOT_DECLARED
-    return None if subject.column(subject.declared.label) is not None else Status.FAILED
 
 
 def plan(subject: Subject) -> Plan:
@@ -125,7 +119,7 @@ MEASURE = Measure(
     "label balance",
     plan,
     advice,
-    unmet,
+    without_label,
     declares="label",
     derived=True,
     columns=lambda subject: [subject.declared.label or ""],

@@ -176,6 +176,12 @@ class Subject:
                 return table
         return None
 
+    @staticmethod
+    def homes(table: Table, names: Iterable[str]) -> list[str | None]:
+        """For each file of a table, which of these files, tables or folders it belongs to, the nearest of several."""
+        named = Declaration(tables={name: TableDeclaration() for name in names})
+        return [named.table_of(path) for path in table.files]
+
     def pointer(self, file: int, row: int, column: str | None = None, note: str | None = None) -> Evidence:
         """Evidence at an attempted record of one of the table's files."""
         return Evidence(self.table.files[file], row, column, note)

@@ -105,3 +105,12 @@ class DistinctRecords:
     def _identity(self) -> list[int]:
         present = {column.index for column in self.subject.present}
         return [index for index in self.subject.table.identity if index in present]
+
+
+def record_columns(subject: Subject, *, without: str | None = None) -> list[int]:
+    """The present columns that make a record, as for distinct records, but the one named `without`.
+
+    Columns that only number the records count where nothing else is left.
+    """
+    kept = {column.index: column.name for column in subject.present if column.name != without}
+    return [index for index in subject.table.identity if index in kept] or list(kept)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.naive.cells import MISSING, canonical, conforms, follows_format, infer_type, instant
+from tests.naive.domains import declared_domains, implied_type
 from tests.naive.records import File, nfc, read_file
 
 IDENTIFIERS = {"", "unnamed: 0", "id", "rid", "_id", "uuid", "guid", "rowid", "row_id", "record_id"}
@@ -40,6 +41,10 @@ class NaiveTable:
         form = self.declare.get("time_format") if name == self.declare.get("time") else None
         return [None if cell is None else instant(cell, form) for cell in self.columns[name]]
 
+    def domains(self) -> dict[str, dict[str, Any]]:
+        """The declared domain of each column that has one."""
+        return declared_domains(self.declare)
+
     def identity(self) -> list[str]:
         """The columns that make a record: all but identifiers, unless nothing would be left."""
         kept = [n for n in self.columns if n.casefold() not in IDENTIFIERS or n in self.declare.get("key", [])]
@@ -60,6 +65,14 @@ def belongs(path: str, declared: str) -> bool:
     return path == declared or strip_extensions(path) == stem or path.startswith(f"{stem}/")
 
 
+def nearest(path: str, names: list[str]) -> str | None:
+    """Which of these files, tables or folders a file belongs to: itself, else its stem, else the nearest folder."""
+    if path in names:
+        return path
+    homes = [name for name in names if belongs(path, name)]
+    return max(homes, key=lambda name: len(strip_extensions(name)), default=None)
+
+
 def declared_for(path: str, declare: dict[str, Any]) -> dict[str, Any]:
     default = {key: value for key, value in declare.items() if key not in ("tables", "as_of")}
     tables = declare.get("tables", {})
@@ -73,7 +86,9 @@ def demanded(declare: dict[str, Any], all_tables: dict[str, dict[str, Any]], nam
     names = [*declare.get("types", {}), *declare.get("key", []), *([declare["label"]] if "label" in declare else [])]
     names += [*declare.get("required", []), *([declare["time"]] if "time" in declare else [])]
     names += [*declare.get("series", []), *declare.get("text", [])]
+    later = [*declare.get("domains", {}), declare.get("split", {}).get("column")]
     names += [column for reference in declare.get("foreign_keys", []) for column in reference["fields"]]
+    names += [column for column in later if column is not None]
     for other in all_tables.values():
         for reference in other.get("foreign_keys", []):
             if name is not None and belongs(name, reference["to"]):
@@ -142,6 +157,8 @@ def build(name: str, files: list[File], declare: dict[str, Any], columns: list[s
     )
     for column in columns:
         declared_type = declare.get("types", {}).get(column)
+        if declared_type is None and column in table.domains():
+            declared_type = implied_type(table.domains()[column])
         if declared_type is None and column == declare.get("time") and declare.get("time_format"):
             declared_type = "timestamp"
         present = [cell for cell in cells[column] if cell is not None]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.naive.cells import instant, millionths
-from tests.naive.dataset import NaiveTable, belongs, read_dataset
+from tests.naive.cells import damaged_characters, instant, millionths
+from tests.naive.dataset import NaiveTable, belongs, nearest, read_dataset
+from tests.naive.domains import is_within, upper_bound
 
 FIRST_MEASURES = ["FMT-1", "TYP-1", "COM-1", "COM-2", "COM-3", "SCL-1", "OUT-1", "DUP-1", "KEY-1", "REF-1", "BAL-1"]
-MEASURES = [*FIRST_MEASURES, "COM-5", "TIM-1", "TIM-3"]
+MEASURES = [*FIRST_MEASURES, "DOM-1", "ENC-1", "COM-4", "COM-5", "LAB-3", "TIM-3", "LEK-1", "TIM-1", "BAL-2"]
 LONG = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 
 
@@ -54,6 +55,7 @@ def measure(name: str, table: NaiveTable, tables: list[NaiveTable]) -> NaiveResu
         # A demanded table without a record: what its demand makes applicable has failed.
         numeric = any(kind in ("integer", "decimal") for kind in table.declare.get("types", {}).values())
         applicable = result.status != "not_declared" and name not in ("REF-1", "OUT-1")
+        applicable &= name != "ENC-1" or bool(table.declare.get("text"))
         applicable &= name not in ("TIM-1", "TIM-3", "COM-5") or "time" in table.declare
         applicable |= name == "OUT-1" and numeric
         applicable |= name == "REF-1" and bool(table.declare.get("foreign_keys"))
@@ -257,13 +259,6 @@ def com_5(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     return ratio(num, den)
 
 
-def upper_bound(text: str) -> int:
-    """The last microsecond that a bound allows: a bare date allows its whole day."""
-    moment = instant(text)
-    assert moment is not None
-    return moment + UNITS["d"] - 1 if len(text) == len("2020-01-01") else moment
-
-
 def tim_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     time, period = table.declare.get("time"), table.declare.get("period")
     if time is None:
@@ -283,7 +278,137 @@ def tim_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     return ratio(sum(good), table.records)
 
 
+def dom_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    domains = table.domains()
+    if not domains:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    if not there(table, list(domains)):
+        return FAILED
+    verdicts = [
+        is_within(cell, moment, bool(conforming), domain)
+        for name, domain in domains.items()
+        for cell, moment, conforming in zip(
+            table.columns[name], table.instants(name), table.conforming(name), strict=True
+        )
+        if cell is not None
+    ]
+    return FAILED if table.closed and not verdicts else ratio(sum(verdicts), len(verdicts))
+
+
+def enc_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    names = table.declare.get("text", [])
+    if not names:
+        return NOT_APPLICABLE
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    if not there(table, names):
+        return FAILED
+    texts = [cell for name in names for cell in table.columns[name] if cell is not None]
+    characters = sum(map(len, texts))
+    if table.closed and not characters:
+        return FAILED
+    return ratio(characters - sum(map(damaged_characters, texts)), characters)
+
+
+def labels(table: NaiveTable) -> list[str | None] | NaiveResult:
+    """The labels, or how every measure of them ends without."""
+    label = table.declare.get("label")
+    if label is None:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    return table.columns[label] if there(table, [label]) else FAILED
+
+
+def com_4(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    found = labels(table)
+    if isinstance(found, NaiveResult):
+        return found
+    return ratio(sum(label is not None for label in found), table.records)
+
+
+def bal_2(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    needed = table.declare.get("min_per_class")
+    if needed is None:
+        return NOT_DECLARED
+    found = labels(table)
+    if isinstance(found, NaiveResult):
+        return found
+    classes = table.declare["classes"]
+    return ratio(sum(found.count(name) >= needed for name in classes), len(classes))
+
+
+def record(table: NaiveTable, row: int, without: str | None) -> tuple[str | None, ...]:
+    """What makes a record, one column left out: identifiers count where nothing else is left."""
+    kept = [name for name in table.identity() if name != without and name not in table.absent]
+    kept = kept or [name for name in table.columns if name != without and name not in table.absent]
+    return tuple(table.columns[name][row] for name in kept)
+
+
+def lab_3(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    found = labels(table)
+    if isinstance(found, NaiveResult):
+        return found
+    clusters: dict[tuple[str | None, ...], list[str]] = {}
+    for row, label in enumerate(found):
+        if label is not None:
+            clusters.setdefault(record(table, row, table.declare["label"]), []).append(label)
+    several = [cluster for cluster in clusters.values() if len(cluster) >= 2]
+    return ratio(sum(len(set(cluster)) == 1 for cluster in several), len(several))
+
+
+def lek_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    split = table.declare.get("split")
+    if split is None:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    nothing = FAILED if table.closed else NaiveResult("not_applicable", 0, 0)
+    column = split.get("column")
+    if column is not None:
+        if not there(table, [column]):
+            return FAILED
+        part = table.columns[column]
+        test = [record(table, row, column) for row in range(table.records) if part[row] in split["test"]]
+        train = [record(table, row, column) for row in range(table.records) if part[row] in split["train"]]
+        if not test or not train:
+            return nothing
+        return ratio(sum(one not in train for one in test), len(test))
+
+    def rows_in(other: NaiveTable, names: list[str]) -> list[int]:
+        homes = [nearest(path, [*split["train"], *split["test"]]) for path in other.files]
+        return [row for row, (file, _) in enumerate(other.rows) if homes[file] in names]
+
+    if not any(nearest(path, [*split["train"], *split["test"]]) in split["test"] for path in table.files):
+        elsewhere = any(
+            nearest(path, [*split["train"], *split["test"]]) in split["test"] for o in tables for path in o.files
+        )
+        return NaiveResult("not_applicable", 0, 0) if elsewhere else nothing
+    kept = [name for name in table.identity() if name not in table.absent]
+    kept = kept or [name for name in table.columns if name not in table.absent]
+    trained: set[tuple[str | None, ...]] = set()
+    some = False
+    for other in tables:
+        rows = rows_in(other, split["train"])
+        some = some or bool(rows)
+        if there(other, kept):
+            trained.update(tuple(other.columns[name][row] for name in kept) for row in rows)
+    tested = rows_in(table, split["test"])
+    if not tested or not some:
+        return nothing
+    clean = sum(tuple(table.columns[name][row] for name in kept) not in trained for row in tested)
+    return ratio(clean, len(tested))
+
+
 MEASURE = {
+    "DOM-1": dom_1,
+    "ENC-1": enc_1,
+    "COM-4": com_4,
+    "LAB-3": lab_3,
+    "LEK-1": lek_1,
+    "BAL-2": bal_2,
     "COM-5": com_5,
     "TIM-1": tim_1,
     "TIM-3": tim_3,

@@ -13,7 +13,12 @@ from jiebang.measures import MEASURES, Subject, run_measures
 from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.result import MeasureResult
 from tests.naive import NaiveTable, read_dataset
-from tests.naive.cells import millionths
+from tests.naive.cells import damaged_characters, millionths
+from tests.naive.domains import is_listed, is_range_of_times
+from tests.naive.measures import MEASURES as NAIVE
+
+COUNTED = tuple(measure for measure in MEASURES if measure.id in NAIVE)
+"""The measures that are written a second time in `tests.naive.measures`."""
 
 NUMERIC = ("integer", "decimal")
 
@@ -41,12 +46,34 @@ def build_table(
                 numbers = [millionths(c) if v and c is not None else None for c, v in zip(cells, verdicts, strict=True)]
                 data[f"x{index}"] = pa.array(numbers, pa.int64())
                 out_of_range = sum(bool(v) and n is None for v, n in zip(verdicts, numbers, strict=True))
-        has_t = present and name == naive.declare.get("time")
+        domain = naive.domains().get(name, {})
+        has_t = present and (name == naive.declare.get("time") or is_range_of_times(domain))
         if has_t:
             data[f"t{index}"] = pa.array(naive.instants(name), pa.int64())
+        has_d = present and ("values" in domain or "pattern" in domain)
+        if has_d:
+            within = [None if cell is None else int(is_listed(cell, domain)) for cell in cells]
+            data[f"d{index}"] = pa.array(within, pa.int8())
+        has_l = present and name in naive.declare.get("text", [])
+        if has_l:
+            data[f"l{index}"] = pa.array([None if cell is None else len(cell) for cell in cells], pa.int64())
+            damage = [None if cell is None else damaged_characters(cell) for cell in cells]
+            data[f"e{index}"] = pa.array(damage, pa.int64())
         declared = name in naive.declare.get("types", {})
         columns.append(
-            Column(name, index, ColumnType(kind), declared, present, has_k, has_x, out_of_range, has_t=has_t)
+            Column(
+                name,
+                index,
+                ColumnType(kind),
+                declared,
+                present,
+                has_k,
+                has_x,
+                out_of_range,
+                has_t=has_t,
+                has_d=has_d,
+                has_l=has_l,
+            )
         )
     names = list(naive.columns)
     identity = tuple(names.index(name) for name in naive.identity())
@@ -90,7 +117,7 @@ def measure_files(
         Subject(table, own, closed, tuple(tables), any(other.foreign_keys for other in declared), declaration.as_of)
         for table, own in zip(tables, declared, strict=True)
     ]
-    results = run_measures(MEASURES, subjects, DuckDBEngine(connection)).results
+    results = run_measures(COUNTED, subjects, DuckDBEngine(connection)).results
     connection.close()
     return {table.name: {result.id: result for result in results if result.table == table.name} for table in tables}
 

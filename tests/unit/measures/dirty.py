@@ -106,6 +106,29 @@ def times_declared(
 
 
 @st.composite
+def domains(draw: st.DrawFn, known: st.SearchStrategy[str], declare: dict[str, Any]) -> dict[str, Any]:
+    """Domains of one or two columns; bounds only where a declared type has such values."""
+    found: dict[str, Any] = {}
+    for name in draw(st.lists(known, min_size=1, max_size=2, unique=True)):
+        declared = declare.get("types", {}).get(name)
+        kinds: list[Any] = [["p", "q", "1", "é"], {"values": ["x", "2"]}, {"pattern": "[a-z0-9]+"}]
+        if declared in (None, "integer", "decimal"):
+            kinds += [{"min": "-7", "max": "3.5"}, {"max": "100.000001"}, {"min": 2, "pattern": "[0-9]+"}]
+        if declared in (None, "date", "timestamp"):
+            kinds += [{"min": "2020-01-01", "max": "2020-01-01"}, {"max": "2020-01-02T03:04"}]
+        found[name] = draw(st.sampled_from(kinds))
+    return found
+
+
+@st.composite
+def splits(draw: st.DrawFn, known: st.SearchStrategy[str]) -> dict[str, Any]:
+    """A split by the values of a column or by files."""
+    if draw(st.integers(0, 3)) == 0:
+        return {"train": ["u"], "test": ["t.csv"]}
+    return {"column": draw(known), "train": ["p", "1", "x"], "test": ["q", "2"]}
+
+
+@st.composite
 def declarations(draw: st.DrawFn, names: list[str], other: str | None) -> dict[str, Any]:
     """Something declared about a table of those columns, at times about a column that is not there."""
     known = st.sampled_from([*names, "absent"] if draw(st.integers(0, 4)) == 0 else names)
@@ -127,6 +150,14 @@ def declarations(draw: st.DrawFn, names: list[str], other: str | None) -> dict[s
         declare["records"] = draw(st.integers(1, 30))
     if draw(st.booleans()):
         declare |= draw(times_declared(known, some))
+    if draw(st.booleans()):
+        declare["domains"] = draw(domains(known, declare))
+    if draw(st.integers(0, 2)) == 0:
+        declare["text"] = draw(some)
+    if draw(st.booleans()) and "classes" in declare:
+        declare["min_per_class"] = draw(st.integers(1, 6))
+    if draw(st.booleans()):
+        declare["split"] = draw(splits(known))
     if other is not None and draw(st.integers(0, 3)):
         fields = draw(some)
         key = draw(st.sampled_from([["ref"], ["ref", "a"], ["gone"]]))[: len(fields)]
@@ -154,6 +185,8 @@ def demands(draw: st.DrawFn) -> Dirty:
     names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=5, unique=True))
     declare = draw(declarations(names, None))
     declare["types"] = {name: draw(st.sampled_from(TYPES)) for name in names}
+    if "domains" in declare:
+        declare["domains"] = draw(domains(st.sampled_from(names), declare))
     handed = [name for name in names if draw(st.integers(0, 5))]
     files = {"t.csv": draw(csv_table([*handed, "extra"]))}
     if draw(st.booleans()):
