@@ -1,7 +1,7 @@
 """Writes the image's bill of materials (CycloneDX 1.5, JSON) of what is really installed in it.
 
-Runs with the image's own Python while it is built, and with the standard library alone: the Python packages as the lock
-file describes them, Debian's as dpkg does. It refuses a Python package that the lock file does not name in that version.
+Runs with the image's own Python while it is built, and with the standard library alone: the Python packages as the
+lock file describes them, Debian's as dpkg does. It refuses a Python package that is not locked in that version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from urllib.parse import quote
 from uuid import UUID, uuid5
 
 Component = dict[str, Any]
-
 
 NAMESPACE = UUID("6f1d7a3c-4b0e-5d52-9f5e-1f0f3a8c7e11")
 """Where the serial numbers come from: the same components have the same one, in every build."""

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from deploy.local.fetch import cache_folder
 
@@ -20,7 +20,11 @@ AUTHORITIES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/ce
 
 
 class CannotBuild(Exception):
-    """An image cannot be built or run on this machine; the message says why and what to do."""
+    """An image cannot be built; the message says why and what to do."""
+
+
+class LacksTools(CannotBuild):
+    """This machine has not what an image is built with: podman or docker, or debootstrap and root."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Built:
     """SHA-256 of each layer's uncompressed bytes, from the base upwards."""
     size: int
     """Bytes, uncompressed."""
+    settings: Mapping[str, Any]
+    """What it says of itself: `User`, `Labels`, `Env`, `StopSignal`, …"""
 
 
 class Containers(Protocol):
@@ -64,7 +70,7 @@ def find_containers() -> Containers:
     """Podman, else docker.
 
     Raises:
-        CannotBuild: there is neither, or none that answers.
+        LacksTools: there is neither, or none that answers.
     """
     if podman := shutil.which("podman"):
         if os.geteuid() == 0:
@@ -74,8 +80,8 @@ def find_containers() -> Containers:
         answer = subprocess.run([docker, "info"], capture_output=True, text=True)
         if answer.returncode == 0:
             return Docker(docker)
-        raise CannotBuild(f"there is docker, but its daemon does not answer:\n{answer.stderr.strip()}")
-    raise CannotBuild("building an image needs podman or docker; Debian's package is called podman")
+        raise LacksTools(f"there is docker, but its daemon does not answer:\n{answer.stderr.strip()}")
+    raise LacksTools("building an image needs podman or docker; Debian's package is called podman")
 
 
 def _finish(command: Sequence[str], environment: dict[str, str], what: str) -> str:
@@ -88,7 +94,7 @@ def _finish(command: Sequence[str], environment: dict[str, str], what: str) -> s
 
 def _built(name: str, described: str) -> Built:
     (image,) = json.loads(described)
-    return Built(name, tuple(image["RootFS"]["Layers"]), image["Size"])
+    return Built(name, tuple(image["RootFS"]["Layers"]), image["Size"], image["Config"])
 
 
 def _build_arguments(dockerfile: Path, name: str, arguments: dict[str, str], fresh: bool) -> list[str]:
@@ -103,7 +109,10 @@ def _build_arguments(dockerfile: Path, name: str, arguments: dict[str, str], fre
 
 
 class Podman:
-    """Podman over a folder of its own: the user's images are neither seen nor touched."""
+    """Podman over a folder of its own: the user's images are neither seen nor touched.
+
+    Another podman given `environment` works on the same store.
+    """
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program = program
@@ -132,7 +141,7 @@ class Podman:
         }
         _write(folder / "containers.conf", {"containers": {"default_ulimits": limits}, "engine": engine})
         _write(folder / "storage.conf", storage)
-        self._environment = {
+        self.environment = {
             **os.environ,
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
@@ -140,17 +149,17 @@ class Podman:
         }
 
     def _do(self, *words: str, what: str) -> str:
-        return _finish([self._program, *words], self._environment, what)
+        return _finish([self._program, *words], self.environment, what)
 
     def _has(self, name: str) -> bool:
-        known = subprocess.run([self._program, "image", "exists", name], env=self._environment)
+        known = subprocess.run([self._program, "image", "exists", name], env=self.environment)
         return known.returncode == 0
 
     def pull(self, name: str) -> bool:
         """Whether an image is in the store, or could be fetched from its registry."""
         if self._has(name):
             return True
-        fetched = subprocess.run([self._program, "pull", "--quiet", name], env=self._environment, capture_output=True)
+        fetched = subprocess.run([self._program, "pull", "--quiet", name], env=self.environment, capture_output=True)
         return fetched.returncode == 0
 
     def take_in(self, rootfs: Path, name: str) -> None:
@@ -160,7 +169,7 @@ class Podman:
 
     def build(self, context: Path, dockerfile: Path, name: str, arguments: dict[str, str], *, fresh: bool) -> None:
         """Builds an image; `fresh` uses no layer of an earlier build."""
-        words = ["build", *_build_arguments(dockerfile, name, arguments, fresh), "--layers"]
+        words = ["build", *_build_arguments(dockerfile, name, arguments, fresh), "--layers", "--force-rm"]
         words += ["--isolation", "oci", "--timestamp", str(LAYER_TIME), "--ignorefile", f"{dockerfile}.dockerignore"]
         self._do(*words, str(context), what=f"building {name}")
 
@@ -176,7 +185,7 @@ class Podman:
     def run(self, name: str, command: Sequence[str], options: Iterable[str] = ()) -> subprocess.CompletedProcess[str]:
         """Runs a command in a new container without network, which is removed afterwards."""
         words = [self._program, "run", "--rm", "--network", "none", "--read-only-tmpfs=false", *options, name, *command]
-        return subprocess.run(words, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return subprocess.run(words, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
 class Docker:
@@ -184,10 +193,10 @@ class Docker:
 
     def __init__(self, program: str) -> None:
         self._program = program
-        self._environment = {**os.environ, "DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": str(LAYER_TIME)}
+        self.environment = {**os.environ, "DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": str(LAYER_TIME)}
 
     def _do(self, *words: str, what: str) -> str:
-        return _finish([self._program, *words], self._environment, what)
+        return _finish([self._program, *words], self.environment, what)
 
     def pull(self, name: str) -> bool:
         """Whether an image is in the store, or could be fetched from its registry."""

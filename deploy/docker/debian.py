@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.docker.containers import LAYER_TIME, CannotBuild
+from deploy.docker.containers import LAYER_TIME, CannotBuild, LacksTools
 from deploy.local.fetch import Say, cached, say
 
 SUITE = "bookworm"
@@ -26,6 +26,7 @@ rm -f /var/lib/dpkg/*-old /etc/*- /etc/apt/sources.list.d/machine.list /etc/.pwd
 find /usr/share/doc -mindepth 1 ! -name copyright ! -type d -delete
 find /usr/share/doc -type d -empty -delete
 rm -rf /usr/share/man /usr/share/info /usr/share/locale
+find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 find / -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
 PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.11
 """
@@ -45,14 +46,15 @@ def debian_base(say: Say = say) -> DebianBase:
     """The base, made once and kept in the cache.
 
     Raises:
-        CannotBuild: debootstrap or root is missing, or making it failed.
+        LacksTools: debootstrap or root is missing.
+        CannotBuild: making it failed.
     """
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
     def build(folder: Path) -> None:
         program = shutil.which("debootstrap")
         if program is None or os.geteuid() != 0:
-            raise CannotBuild(
+            raise LacksTools(
                 "a base of our own needs debootstrap (Debian's package of that name) and root; or name a base that "
                 "this machine has, in OPTIONS='--base NAME'"
             )

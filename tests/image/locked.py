@@ -9,9 +9,19 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
+def _locked() -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]
+    return read
+
+
 def packages() -> dict[str, dict[str, Any]]:
-    """The locked packages by name."""
-    return {package["name"]: package for package in tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]}
+    """The locked packages by name; one that several Pythons have in several versions, in the last of them."""
+    return {package["name"]: package for package in _locked()}
+
+
+def versions() -> set[str]:
+    """Every locked package as `name==version`."""
+    return {f"{package['name']}=={package['version']}" for package in _locked()}
 
 
 def group(name: str) -> set[str]:
