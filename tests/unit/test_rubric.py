@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jiebang.errors import DeclarationError
+from jiebang.measures import BY_ID
 from jiebang.rubric import Rubric, presets
 
 
@@ -54,6 +55,25 @@ def test_core_0_has_the_weights_floors_and_targets_that_were_agreed() -> None:
         "BAL-1": ("3/10", "9/10", "1"),
     }
     assert not any(criterion.required for criterion in rubric.criteria.values())
+
+
+def test_the_draft_of_core_1_lists_every_measure_with_the_weights_that_were_agreed() -> None:
+    rubric = Rubric.load("core-1-draft")
+    assert {dimension.name: int(dimension.weight) for dimension in rubric.dimensions} == {
+        "documentation": 10,
+        "conformity": 12,
+        "completeness": 12,
+        "accuracy": 14,
+        "consistency": 16,
+        "timeliness": 6,
+        "balance": 10,
+        "safety": 10,
+    }
+    # Sensitive personal information is a gate, which is passed or not.
+    assert set(rubric.criteria) == set(BY_ID) - {"PII-2"}
+    first = Rubric.load("core-0").criteria
+    assert {name: criterion for name, criterion in rubric.criteria.items() if name in first} == first
+    assert {str(criterion.weight) for name, criterion in rubric.criteria.items() if name not in first} == {"1"}
 
 
 def test_numbers_are_read_exactly_whether_text_or_float() -> None:
