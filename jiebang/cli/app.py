@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import jiebang
-from jiebang.cli import board, challenges, judging, login, operating, submissions, verifying
+from jiebang.cli import board, challenges, describing, judging, login, operating, submissions, verifying
 from jiebang.cli.terminal import (
     Exit,
     Unexpected,
@@ -50,6 +50,7 @@ def _root(
 
 
 judging.add_to(app)
+describing.add_to(app)
 login.add_to(app)
 challenges.add_to(app)
 submissions.add_to(app)

@@ -10,7 +10,7 @@ import datetime
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from jiebang.structure.descriptors import REMOTE, Declared, Descriptor, Source, folder_of, inside, listed, written
 from jiebang.structure.licences import resolves
@@ -91,10 +91,10 @@ def _place(path: str, node: Mapping[str, Any], paths: frozenset[str]) -> str | N
     holders = [place for holder in listed(term(node, "containedIn")) if (place := inside(folder, identity(holder)))]
     if not REMOTE.match(url):
         for holder in holders:
-            within = inside(f"{holder}/", url)
+            within = inside(f"{holder}/", unquote(url))
             if within in paths:
                 return within
-        return inside(folder, url)
+        return inside(folder, unquote(url))
     names = (term(node, "name"), identity(node), urlsplit(url).path.rpartition("/")[2])
     places = [inside(folder, name) for name in names if isinstance(name, str)]
     return next((place for place in places if place in paths), None)

@@ -6,7 +6,6 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 UNWRITTEN = re.compile(r"\bfill[ _-]in\b|待填写|请填写", re.IGNORECASE)
@@ -20,7 +19,7 @@ def folder_of(path: str) -> str:
 
 def inside(folder: str, path: str) -> str | None:
     """The path that a descriptor in a folder means, None where it leads out of the dataset."""
-    path = unicodedata.normalize("NFC", unquote(path)).replace("\\", "/")
+    path = unicodedata.normalize("NFC", path).replace("\\", "/")
     if path.startswith("/") or REMOTE.match(path):
         return None
     parts = [part for part in path.split("/") if part not in ("", ".")]

@@ -8,8 +8,9 @@ import unicodedata
 CROISSANT = "croissant.json"
 DATA_PACKAGE = "datapackage.json"
 MANIFEST = "manifest.json"
+DECLARATION = "declare.yaml"
 
-_DESCRIPTORS = (CROISSANT, DATA_PACKAGE, MANIFEST)
+_DESCRIPTORS = (CROISSANT, DATA_PACKAGE, MANIFEST, DECLARATION)
 _TEXT_ENDINGS = ("", "md", "markdown", "txt", "text", "rst", "adoc")
 
 _DOCUMENT = re.compile(

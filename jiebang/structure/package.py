@@ -18,6 +18,7 @@ from jiebang.structure.licences import licence_of_text
 from jiebang.structure.names import (
     CROISSANT,
     DATA_PACKAGE,
+    DECLARATION,
     MANIFEST,
     grant_id,
     is_checksums,
@@ -110,13 +111,14 @@ class Package:
 
     @cached_property
     def described_by(self) -> frozenset[str]:
-        """The paths of the files that are read for what they say of the dataset."""
+        """The paths of the files that describe the dataset, whether or not they could be read."""
         return frozenset(
             (
                 *(file.path for file in self.documents),
                 *(descriptor.path for descriptor in self.descriptors),
                 *self.licence_files,
                 *(grant.path for grant in self.grants),
+                *(file.path for file in self.files if is_descriptor(file.path, DECLARATION)),
             )
         )
 
@@ -156,9 +158,7 @@ def _checksums(path: str, text: str) -> Descriptor:
     for line in text.split("\n"):
         match = _CHECKSUM.fullmatch(line.strip())
         if match:
-            # Names stand there as they are, not as parts of a web address.
-            place = inside(folder, match[2].replace("%", "%25"))
-            files.append(Declared(place, match[1].lower(), path, match[2]))
+            files.append(Declared(inside(folder, match[2]), match[1].lower(), path, match[2]))
     return Descriptor(path, files=tuple(files))
 
 
