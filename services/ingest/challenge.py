@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.ingest.quota import Allowance
 from shared.contracts.board import ChallengeAmended, ChallengePublished
@@ -36,7 +38,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge as far as taking in submissions needs it: the newest version that was announced."""
+    """A challenge as far as taking in submissions needs it: the newest version that was announced.
+
+    `terms` is what it is judged by, data demand and rubric, as JSON text: names of columns are no names of fields.
+    """
 
     id: str
     version: int
@@ -45,6 +50,7 @@ class Challenge:
     allowance: Allowance
     max_bytes: int
     formats: tuple[str, ...]
+    terms: str = "{}"
 
     @classmethod
     def from_fact(cls, fact: ChallengePublished | ChallengeAmended) -> Challenge:
@@ -57,7 +63,13 @@ class Challenge:
             allowance=Allowance(fact.quota.per_day, fact.quota.total),
             max_bytes=fact.limits.bytes,
             formats=fact.limits.formats,
+            terms=json.dumps({"demand": fact.demand, "rubric": fact.rubric}),
         )
+
+    def scan_order(self) -> dict[str, Any]:
+        """What a scan has to know so that its gates are those of the score."""
+        terms: dict[str, Any] = json.loads(self.terms)
+        return {name: value for name, value in terms.items() if value}
 
     def phase_of(self, received_at: datetime, *, now: datetime, late: timedelta) -> Phase:
         """The phase that an upload counts for, if the submission comes at most `late` after the phase's end.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.ingest import commands
+from services.ingest.challenge import Challenge
 from services.ingest.intake import Intake
 from services.ingest.scanning import RecordedScanner, SandboxedScanner, ScanCrashed, Scanner, Verdict, verdict_of
 from services.ingest.settings import ScanSettings
@@ -37,7 +38,8 @@ async def _scan_submission(lease: Lease, scanner: Scanner, intake: Intake) -> No
     if submission.state is not SubmissionState.RECEIVED:
         return  # cancelled meanwhile, or scanned by a worker that could not say so
     begun = time.monotonic()
-    verdict = await _verdict(lease, scanner, submission.formats)
+    challenge = await intake.board.challenge(submission.challenge)
+    verdict = await _verdict(lease, scanner, challenge, submission.formats)
     await intake.objects.put(f"scans/{submission.id}/scan.json", _report(verdict))
     await commands.record_scan(
         submission.id,
@@ -50,7 +52,9 @@ async def _scan_submission(lease: Lease, scanner: Scanner, intake: Intake) -> No
 
 
 async def _scan_first(lease: Lease, scanner: Scanner, intake: Intake) -> None:
-    verdict = await _verdict(lease, scanner, [str(kind) for kind in lease.payload["formats"]])
+    asked = await intake.preflights.load(str(lease.payload["preflight"]), None)
+    challenge = await intake.board.challenge(asked.challenge)
+    verdict = await _verdict(lease, scanner, challenge, [str(kind) for kind in lease.payload["formats"]])
     await commands.answer_preflight(
         str(lease.payload["preflight"]),
         passed=verdict.passed,
@@ -61,8 +65,8 @@ async def _scan_first(lease: Lease, scanner: Scanner, intake: Intake) -> None:
     )
 
 
-async def _verdict(lease: Lease, scanner: Scanner, formats: Any) -> Verdict:
-    outcome = await scanner.scan(str(lease.payload["upload"]))
+async def _verdict(lease: Lease, scanner: Scanner, challenge: Challenge, formats: Any) -> Verdict:
+    outcome = await scanner.scan(str(lease.payload["upload"]), challenge.scan_order())
     try:
         return verdict_of(outcome, formats)
     except ScanCrashed as error:

@@ -46,8 +46,8 @@ class Verdict:
 class Scanner(Protocol):
     """Scans the dataset of an upload."""
 
-    async def scan(self, upload: str) -> Outcome:
-        """The engine's answer about an upload."""
+    async def scan(self, upload: str, order: Mapping[str, Any]) -> Outcome:
+        """The engine's answer about an upload, scanned by the order of its challenge: its `demand` and `rubric`."""
         ...
 
 
@@ -57,9 +57,9 @@ class SandboxedScanner:
     def __init__(self, sandboxes: Sandboxes) -> None:
         self._sandboxes = sandboxes
 
-    async def scan(self, upload: str) -> Outcome:
+    async def scan(self, upload: str, order: Mapping[str, Any]) -> Outcome:
         """See `Scanner`."""
-        return await self._sandboxes.run("scan", upload, {}, lambda outcome, _output: outcome)
+        return await self._sandboxes.run("scan", upload, dict(order), lambda outcome, _output: outcome)
 
 
 class RecordedScanner:
@@ -68,7 +68,7 @@ class RecordedScanner:
     def __init__(self, recorded: Mapping[str, Any]) -> None:
         self._recorded = dict(recorded)
 
-    async def scan(self, upload: str) -> Outcome:
+    async def scan(self, upload: str, order: Mapping[str, Any]) -> Outcome:
         """See `Scanner`."""
         return Outcome(OutcomeStatus.DONE, self._recorded)
 
@@ -83,7 +83,7 @@ def verdict_of(outcome: Outcome, formats: Sequence[str]) -> Verdict:
         case OutcomeStatus.DONE:
             return _answer(outcome.result, formats)
         case OutcomeStatus.REFUSED:
-            if outcome.result.get("fault") == "platform":
+            if outcome.result.get("fault") in ("platform", "sponsor"):
                 raise ScanCrashed(str(outcome.result.get("code")))
             return _refused(_reason_of(outcome.result, gate="opening"))
         case OutcomeStatus.KILLED_MEMORY:
