@@ -300,6 +300,8 @@ def _judge(
     tell = None if progress is None else lambda share: progress("measure", share)
     measured = run_measures(measures, subjects, DuckDBEngine(canonical.connection), tell)
     listed = [measure for measure in PACKAGE_MEASURES if measure.id in report.rubric.criteria]
+    if declaration.closed:
+        package = package.for_demand(path for table in tables for path in table.files)
     results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
     names = [*(measure.id for measure in measures), *(measure.id for measure in listed)]
     by_measure: dict[str, list[MeasureResult]] = {name: [] for name in names}

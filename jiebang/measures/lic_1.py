@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plan(package: Package) -> MeasureResult | None:
-    """Data files under a licence that is clear / data files.
+    """Data files under a licence that is clear / data files (in a challenge those of its tables).
 
     A licence is clear when it means an SPDX expression: in a descriptor (its own `licenses` of a file go before those
     of the whole), in the front matter of a README, or as the text of a LICENSE. What is said nearest to a file, in its

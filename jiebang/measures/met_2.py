@@ -24,8 +24,9 @@ def plan(package: Package) -> MeasureResult | None:
 
     Declared are the FileObjects of Croissant, the resources of a Data Package, the lines of `SHA256SUMS` and the files
     of `manifest.json`; what they keep elsewhere on the web counts nowhere. Where several declare a file, all must be
-    right. Present are the data files; documents, licences and the descriptors themselves count only if declared. A
-    path that leads out of the dataset is declared and never there. A changed byte, a file too many or too few moves it.
+    right. Present are the data files, in a challenge those of its tables; documents, licences and the descriptors
+    themselves count only if declared. A path that leads out of the dataset is declared and never there. A changed byte,
+    a file too many or too few moves it.
 
     Not declared without such a list; in a challenge failed.
     """
@@ -40,7 +41,8 @@ def plan(package: Package) -> MeasureResult | None:
             else:
                 declared[file.path].append(file)
     present = {file.path: file.sha256 for file in package.files}
-    counted = sorted({*declared, *(file.path for file in package.data_files)})
+    counts = {file.path for file in package.data_files}
+    counted = sorted(counts | {path for path in declared if path not in present or package.counts_all})
     wrong = [(path, why) for path in counted if (why := _fault(path, present.get(path), declared.get(path, [])))]
     evidence = [Evidence(by, note=f"`{named[:80]}` {_OUTSIDE}") for named, by in sorted(outside.items())]
     evidence += [Evidence(path, note=why) for path, why in wrong]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +38,23 @@ _CHECKSUM = re.compile(r"([0-9A-Fa-f]{64})[ \t]+[*]?(.+)")
 
 
 class Package:
-    """The files of an opened dataset, by what they say of it. A path that a file names is compared, never opened."""
+    """The files of an opened dataset, by what they say of it. A path that a file names is compared, never opened.
 
-    def __init__(self, files: Sequence[DataFile]) -> None:
+    `demanded` are the paths of the data files that count in a challenge; None where all do.
+    """
+
+    def __init__(self, files: Sequence[DataFile], demanded: frozenset[str] | None = None) -> None:
         self.files = tuple(files)
+        self._demanded = demanded
+
+    def for_demand(self, paths: Iterable[str]) -> Package:
+        """The same package where only these data files count, so that files beside them dilute nothing."""
+        return Package(self.files, frozenset(paths))
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether every file counts that is declared or holds data."""
+        return self._demanded is None
 
     @cached_property
     def paths(self) -> frozenset[str]:
@@ -124,8 +137,9 @@ class Package:
 
     @cached_property
     def data_files(self) -> tuple[DataFile, ...]:
-        """The files that hold data: all but those that describe it."""
-        return tuple(file for file in self.files if file.path not in self.described_by)
+        """The files that hold data and count: all but those that describe it."""
+        counted = self.paths if self._demanded is None else self._demanded
+        return tuple(file for file in self.files if file.path in counted and file.path not in self.described_by)
 
     def _nearest(self, named: Callable[[str], bool], most: int) -> tuple[DataFile, ...]:
         found = [file for file in self.files if file.kind is FileKind.OTHER and named(file.path)]

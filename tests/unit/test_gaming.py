@@ -7,7 +7,9 @@ key, the label and its classes, the markers of a missing value, and how many rec
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import random
 import tempfile
 from collections.abc import Callable
@@ -22,6 +24,7 @@ import jiebang
 from jiebang.declaration import DEFAULT_MISSING
 from jiebang.errors import DeclarationError
 from jiebang.judge import Report
+from jiebang.structure.aspects import ASPECTS
 from tests.cases import load_case
 
 Files = dict[str, bytes]
@@ -110,12 +113,12 @@ def flights() -> Files:
     return {"flights.csv": write(rows + rows[:20]), "planes.csv": case.files["planes.csv"]}
 
 
-def judged(files: Files, demand: dict[str, Any]) -> Report:
+def judged(files: Files, demand: dict[str, Any], rubric: str = "core-0") -> Report:
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
             Path(folder, name).write_bytes(data)
-        return jiebang.score(folder, demand=demand)
+        return jiebang.score(folder, demand=demand, rubric=rubric)
 
 
 @cache
@@ -273,6 +276,189 @@ FLIGHT_TRICKS: dict[str, Callable[[Files], Files]] = {
     },
 }
 FLIGHT_COLUMNS = [*FLIGHTS["tables"]["flights.csv"]["types"], "manufacturer", "seats", "speed"]
+
+
+README = """# Penguins
+
+## Summary
+Measurements of penguins at Palmer Station, Antarctica.
+
+## Source
+K. Gorman and the Palmer Station LTER.
+
+## Fields
+One row a penguin: species, island, bill, flipper, body mass, sex, year.
+
+## Collection
+Birds were captured at their nests and measured by hand, 2007 to 2009.
+
+## Limitations
+Two birds without any measurement are kept.
+
+## 版本
+1.0
+
+## 规模
+344 条
+
+## Labels
+Three species.
+
+## Uses
+To classify a penguin by its measures.
+
+## Contact
+The station's data manager.
+
+## Format
+CSV in UTF-8.
+
+## Coverage
+Three islands.
+"""
+
+
+def manifest(files: Files) -> bytes:
+    return "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
+
+
+@cache
+def described() -> Files:
+    """The penguins with a README that leaves things out, a descriptor with two properties wanting, and a licence."""
+    data = penguins()
+    croissant = {
+        "@context": {"@vocab": "https://schema.org/"},
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": "penguins",
+        "description": "Penguins of three islands.",
+        "license": "CC0-1.0",
+        "url": "penguins",
+        "creator": "K. Gorman",
+        "datePublished": "2020-06-11",
+        "isBasedOn": "https://example.org/penguins",
+        "dateCreated": "2009",
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": "penguins.csv",
+                "contentUrl": "penguins.csv",
+                "sha256": hashlib.sha256(data["penguins.csv"]).hexdigest(),
+            }
+        ],
+    }
+    return {
+        **data,
+        "README.md": README.encode(),
+        "LICENSE": b"CC0-1.0",
+        "croissant.json": json.dumps(croissant).encode(),
+    }
+
+
+def left_out(*names: str) -> Callable[[Files], Files]:
+    return lambda files: {name: data for name, data in files.items() if name not in names}
+
+
+def added(**texts: str) -> Callable[[Files], Files]:
+    return lambda files: {**files, **{name.replace("__", "."): text.encode() for name, text in texts.items()}}
+
+
+def croissant_with(**changes: Any) -> Callable[[Files], Files]:
+    return lambda files: {**files, "croissant.json": json.dumps(json.loads(files["croissant.json"]) | changes).encode()}
+
+
+HEADINGS = [heading for aspect in ASPECTS for heading in (aspect.en.title(), aspect.zh)]
+
+DESCRIBED_TRICKS: dict[str, Callable[[Files], Files]] = {
+    "the README left out": left_out("README.md"),
+    "a README of headings alone": added(README__md="\n".join(f"# {heading}" for heading in HEADINGS)),
+    "the same sentence under every heading": added(
+        README__md=README + "\n".join(f"## {heading}\nThe data are of the highest quality.\n" for heading in HEADINGS)
+    ),
+    "one heading with all words, and a long text": added(
+        README__md=README + f"## {' and '.join(HEADINGS)}\n{'The data are of the highest quality. ' * 50}"
+    ),
+    "a mark that it will be written under every heading": added(
+        README__md=README + "\n".join(f"## {heading}\nTODO\n" for heading in HEADINGS)
+    ),
+    "all words in one paragraph": added(README__md=README + ", ".join(HEADINGS)),
+    "headings within code": added(
+        README__md=README + "```\n" + "\n".join(f"# {h}\nx = 1" for h in HEADINGS) + "\n```\n"
+    ),
+    "many documents that say nothing": lambda files: {
+        **files,
+        **{f"README-{number}.md": f"# {heading}\n".encode() for number, heading in enumerate(HEADINGS)},
+    },
+    "the descriptor left out": left_out("croissant.json"),
+    "all that describes the data left out": left_out("croissant.json", "README.md", "LICENSE"),
+    "a descriptor with marks for what is wanting": croissant_with(
+        url="FILL IN", creator={"@type": "Person", "name": "FILL IN"}
+    ),
+    "a descriptor with values of no form": croissant_with(url="http://x", creator={"@type": "Thing", "name": "x"}),
+    "a second, better descriptor deeper down": lambda files: {
+        **files,
+        "a/croissant.json": json.dumps(
+            json.loads(files["croissant.json"])
+            | {"url": "https://example.org/x", "creator": {"@type": "Person", "name": "x"}}
+        ).encode(),
+    },
+    "the digest of other bytes": croissant_with(
+        distribution=[
+            {"@type": "cr:FileObject", "@id": "penguins.csv", "contentUrl": "penguins.csv", "sha256": "0" * 64}
+        ]
+    ),
+    "no file declared": croissant_with(distribution=[]),
+    "a file outside declared": croissant_with(
+        distribution=[{"@type": "cr:FileObject", "@id": "p", "contentUrl": "../penguins.csv", "sha256": "0" * 64}]
+    ),
+    "two hundred files beside it, declared and licensed": lambda files: {
+        **files,
+        **(junk := {f"junk/{number}.bin": str(number).encode() for number in range(200)}),
+        "SHA256SUMS": manifest(junk),
+    },
+    "the licence left out of both": lambda files: left_out("LICENSE")(croissant_with(license="")(files)),
+    "a licence that does not exist": lambda files: added(LICENSE="Open-Data-1.0")(
+        croissant_with(license="Open-Data-1.0")(files)
+    ),
+    "another licence in the descriptor": croissant_with(license="MIT"),
+    "a grant without a day": lambda files: added(LICENSE="", GRANT__md="Grantor: x\nUses: commercial\n")(
+        croissant_with(license="")(files)
+    ),
+    "no source": croissant_with(isBasedOn=None),
+    "the web as the source, without an address": croissant_with(isBasedOn={"name": "互联网", "url": "a site"}),
+    "a source without a time": croissant_with(dateCreated=None),
+    "own columns for the source, all of them empty": lambda files: changed(
+        each(lambda row: {**row, "source": "", "source_details": "", "original_time": ""})
+    )(files),
+}
+
+
+@cache
+def honestly_described() -> Report:
+    return judged(described(), PENGUINS, "core-1-draft")
+
+
+def test_the_described_dataset_leaves_room_to_gain_in_what_it_says() -> None:
+    found = {name: (result.num, result.den) for name, result in honestly_described().combined.items()}
+    assert {name: found[name] for name in ("DOC-1", "MET-1", "MET-2", "LIC-1")} == {
+        "DOC-1": (12, 20),
+        "MET-1": (8, 10),
+        "MET-2": (1, 1),
+        "LIC-1": (1, 1),
+    }
+    assert found["PRV-1"] == (350, 350)
+
+
+@pytest.mark.parametrize("trick", DESCRIBED_TRICKS)
+def test_no_trick_with_what_describes_the_data_raises_the_total(trick: str) -> None:
+    report = judged(DESCRIBED_TRICKS[trick](described()), PENGUINS, "core-1-draft")
+    assert total(report) <= total(honestly_described())
+
+
+def test_a_better_description_raises_the_total() -> None:
+    better = added(README__md=README + "\n## License\nCC0-1.0\n\n## Quality\nTwo observers measured each bird.\n")
+    more = croissant_with(url="https://example.org/penguins", creator={"@type": "Person", "name": "K. Gorman"})
+    assert total(judged(more(better(described())), PENGUINS, "core-1-draft")) > total(honestly_described())
 
 
 def total(report: Report) -> Decimal:

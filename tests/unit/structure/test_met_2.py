@@ -99,6 +99,17 @@ def test_without_a_list_it_is_not_declared() -> None:
     assert judged({"t.csv": TABLE, "README.md": "# t"}, "MET-2")["MET-2"].status is Status.NOT_DECLARED
 
 
+def test_in_a_challenge_files_beside_its_tables_dilute_nothing() -> None:
+    junk = {f"junk/{number}.bin": f"{number}" for number in range(50)}
+    sums = "".join(f"{sha256(content)}  {name}\n" for name, content in junk.items())
+    files: Files = {"t.csv": TABLE, "u.csv": OTHER, "README.md": "# t", **junk}
+    demand = {"tables": {"t.csv": {"types": {"a": "integer"}}, "u.csv": {"types": {"x": "integer"}}}}
+    listed = f"{sha256(TABLE)}  t.csv\n{sha256('# t')}  README.md\n"
+    report = judged({**files, "SHA256SUMS": listed + sums}, "MET-2", "LIC-1", demand=demand)
+    assert share(report, "MET-2") == (1, 2)
+    assert share(judged({**files, "SHA256SUMS": listed + sums}, "MET-2"), "MET-2") == (52, 53)
+
+
 NAMES = st.sampled_from(["a.csv", "b.csv", "c/d.csv", "数据.csv"])
 CONTENTS = st.sampled_from([b"x\n1\n", b"x\n2\n", b"y\n1\n"])
 
