@@ -33,6 +33,7 @@ _LARGEST_BLOCK = BLOCK_BYTES + (20 << 20)
 _LARGEST_NOTE = 256 << 20
 _READ = 1 << 20
 _TAR_BLOCK = 512
+_UNREADABLE = (tarfile.TarError, EOFError, UnicodeError)
 _NAME = re.compile(
     r"documents/(?P<service>[a-z]+)/(?P<collection>[A-Za-z0-9_.-]+)/[0-9]{6,}"
     r"|records/(?P<topic>[a-z_.]+)/(?P<partition>[0-9]+)/[0-9]{6,}"
@@ -195,7 +196,7 @@ class Reader:
             if name not in (HEAD, SUMS, MANIFEST):
                 yield Entry(name, size, file)
 
-    def _members(self, told: Progress) -> Iterator[tuple[str, int, IO[bytes]]]:
+    def _members(self, told: Progress) -> Iterator[tuple[str, int, Readable]]:
         before = 0
         try:
             with tarfile.open(self._path, "r:") as tar:
@@ -204,10 +205,10 @@ class Reader:
                     tar.members.clear()  # type: ignore[attr-defined]
                     if not member.isreg() or (file := tar.extractfile(member)) is None:
                         raise damaged(f"{member.name[:200]!r} is no file")
-                    yield member.name, member.size, file
+                    yield member.name, member.size, _Translated(file)
                     told(tar.offset - before)
                     before = tar.offset
-        except (tarfile.TarError, EOFError, UnicodeError) as error:
+        except _UNREADABLE as error:
             raise damaged(f"it cannot be read: {error}") from None
 
     def _end(self, written: bytes, sums: bytes) -> None:
@@ -217,10 +218,23 @@ class Reader:
         self.manifest, self.id = manifest, hashlib.sha256(written).hexdigest()
 
 
+class _Translated:
+    """A member whose end may be missing."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except _UNREADABLE as error:
+            raise damaged(f"it cannot be read: {error}") from None
+
+
 class _Hashed:
     """A member whose bytes are hashed as they are read."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self.digest = hashlib.sha256()
 

@@ -47,9 +47,9 @@ class Snapshot:
         try:
             with translated():
                 async with await connection.start_session(snapshot=True) as session:
-                    # The first reading settles the moment.
-                    await database(connection, settings, SERVICES[0]).anything.find_one({}, session=session)
-                    yield cls(connection, session, settings)
+                    snapshot = cls(connection, session, settings)
+                    await snapshot._settle()
+                    yield snapshot
         except DependencyDown as error:
             if _caused_by(error, _SNAPSHOT_TOO_OLD):
                 raise ArchiveRefused(
@@ -59,6 +59,14 @@ class Snapshot:
                     "3600}).",
                 ) from error
             raise
+
+    async def _settle(self) -> None:
+        """Settle the moment, which the first reading does: of a collection that is there, for none other has one."""
+        for service in SERVICES:
+            for name in await self.collections(service):
+                found = database(self._connection, self._settings, service)[name]
+                await found.find_one({}, {"_id": 1}, session=self._session)
+                return
 
     async def collections(self, service: str) -> list[str]:
         """The collections of a service's database."""
