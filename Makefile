@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # An uv of the machine, else one of our own, installed with pip into a folder beside the environment.
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 
-.PHONY: help setup fetch dev status down demo observe test test-fast test-faults lint format contracts dashboards metrics bench helm image wheel clean
+.PHONY: help setup fetch dev status down demo observe test test-fast test-faults kube-test lint format contracts dashboards metrics bench helm image wheel clean
 
 help: ## Print every target
 	@if [ -t 1 ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
@@ -41,13 +41,16 @@ observe: setup fetch ## Let a Prometheus watch the demo and three faults: each c
 	@$(PYTHON) -m deploy.local.observe $(OPTIONS)
 
 test: setup fetch ## Run all tests, with the system tests on a real Kafka and MongoDB (OPTIONS="-k upload")
-	$(PYTHON) -m pytest -q -m "not faults" $(OPTIONS)
+	$(PYTHON) -m pytest -q -m "not faults and not node" $(OPTIONS)
 
 test-fast: setup ## Run the tests that need no server
 	$(PYTHON) -m pytest -q tests/unit tests/contract $(OPTIONS)
 
 test-faults: setup fetch ## Run the long fault tests: kills, freezes, clock jumps, hostile data (prints its seed)
 	$(PYTHON) -m pytest -q -m faults $(OPTIONS)
+
+kube-test: setup fetch ## Install the chart on a real Kubernetes node with the project's images, and break things (root; OPTIONS="-s")
+	$(PYTHON) -m pytest -q -m node $(OPTIONS)
 
 lint: setup ## Check style, types (mypy --strict), imports between parts, and the house rules
 	$(PYTHON) -m ruff check .

@@ -24,6 +24,12 @@ class Cluster:
 
     kubeconfig: Path
 
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        known: str = yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+        return known
+
     def kubectl(self, *arguments: str, objects: str | list[dict[str, Any]] | None = None) -> str:
         """What kubectl says; `objects` (YAML, or the objects themselves) are its standard input.
 
@@ -57,6 +63,17 @@ class Cluster:
             "items"
         ]
         return found
+
+    def exec(self, target: str, namespace: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command in a pod, or in the first pod of a Deployment; how it ended is the caller's to judge."""
+        words = ["exec", target, "--namespace", namespace, "--", *command]
+        return subprocess.run(
+            [find_kubectl(), *words],
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
 
     def _run(self, program: Path, arguments: tuple[str, ...], given: str | None) -> str:
         finished = subprocess.run(

@@ -128,7 +128,8 @@ class ControlPlane:
     async def stop(self) -> None:
         """Ends everything that was started, the last first."""
         for process in reversed(self._processes):
-            await process.stop()
+            # The API server would wait a minute for those who watch it.
+            await process.stop(grace=2)
 
     def _start(self, program: str, *options: str) -> Process:
         process = Process(

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from deploy.local.fetch import Programs
-from deploy.local.ports import is_free, require_free, stored_port
+from deploy.local.ports import listens, require_free, stored_port
 from deploy.local.process import Process
 
 READY_TOPIC = "local.ready"
@@ -90,7 +90,7 @@ class KafkaServer:
             if not self.process.running:
                 raise self.process.failed(f"ended with {self.process.exit_code} while starting")
             try:
-                if not is_free(self.port):  # else aiokafka logs each vain attempt as an error
+                if listens(self.address, self.port):  # else aiokafka logs each vain attempt as an error
                     # A broker that dies under them leaves the clients asking for ever, and nobody to start it again.
                     async with asyncio.timeout(ANSWER_SECONDS):
                         await self._answers()

@@ -25,6 +25,15 @@ def is_free(port: int) -> bool:
     return True
 
 
+def listens(address: str, port: int) -> bool:
+    """Whether somebody takes connections at this address."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_port() -> int:
     """A port of the loopback interface that nobody listens on, outside the range of ephemeral ports."""
     for port in random.sample(_PORTS, 200):
