@@ -233,6 +233,7 @@ class Stage:
         ends: timedelta = timedelta(hours=1),
         max_bytes: int = 1 << 30,
         formats: tuple[str, ...] = ("csv", "jsonl", "parquet"),
+        rubric: dict[str, Any] | None = None,
     ) -> str:
         """The id of a challenge that was published just now."""
         now = datetime.now(UTC)
@@ -243,7 +244,7 @@ class Stage:
             sector="energy",
             sponsor="spn_test",
             demand={},
-            rubric={},
+            rubric=rubric or {},
             rubric_digest="0" * 64,
             phases=(Phase(name="preliminary", starts_at=now + starts, ends_at=now + ends),),
             quota=Quota(per_day=per_day, total=total),
