@@ -34,6 +34,10 @@ class FindClass:
     advice: str
 
 
+_NEAR_BYTES = 60
+"""Ten characters and a word of Chinese or Latin before them."""
+
+
 @dataclass(slots=True)
 class Candidate:
     """Where the exact pattern of a detector matched: `text[start:end]` in the detection text of one cell or line."""
@@ -53,11 +57,11 @@ class Candidate:
         """The digits of what matched, without the blanks and hyphens that part them."""
         return self.text[self.start : self.end].translate(None, b" -+").decode("ascii")
 
-    def beside(self, characters: int) -> str:
-        """That many characters before and behind what matched, in small letters, with a NUL in its place."""
-        before = self.text[max(0, self.start - 4 * characters) : self.start].decode("utf-8", "ignore")
-        behind = self.text[self.end : self.end + 4 * characters].decode("utf-8", "ignore")
-        return f"{before[-characters:]}\0{behind[:characters]}".lower()
+    def is_near(self, word: str) -> bool:
+        """Whether one of the words, alternatives in small letters, stands at most ten characters before or behind."""
+        before = self.text[max(0, self.start - _NEAR_BYTES) : self.start].decode("utf-8", "ignore").lower()
+        behind = self.text[self.end : self.end + _NEAR_BYTES].decode("utf-8", "ignore").lower()
+        return bool(re.search(f"(?:{word}).{{0,10}}$", before) or re.match(f".{{0,10}}(?:{word})", behind))
 
     @property
     def is_masked(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from jiebang.detectors.definition import Candidate, Detector, FindClass, Kind, names
+from jiebang.detectors.identity import check_character
 from jiebang.detectors.lists import entries
 
 CLASSES = (
@@ -60,7 +61,9 @@ def credit_code_check(first_seventeen: str) -> str:
 
 def _organisation_code(found: Candidate) -> str | None:
     code = found.matched
-    return "organisation_code" if credit_code_check(code[:17]) == code[17] else None
+    # One in some three hundred numbers of persons would pass as the code of an organisation.
+    of_person = code[:17].isdigit() and check_character(code[:17]) == code[17]
+    return "organisation_code" if credit_code_check(code[:17]) == code[17] and not of_person else None
 
 
 _CODE = "[1-9ANY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}"

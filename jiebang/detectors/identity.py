@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable
 
 from jiebang.detectors.definition import Candidate, Detector, FindClass, Kind, names
 from jiebang.detectors.lists import words
@@ -67,24 +68,15 @@ def _id_card(found: Candidate) -> str | None:
     return "child_id_card" if age < _OF_AGE else "id_card"
 
 
-_NEAR = 10
-_PASSPORT = re.compile("护照|passport")
-_PERMIT = re.compile("通行证|回乡证|台胞证|permit")
-_MILITARY = re.compile("军官证|士兵证|文职|警官证|military")
-
-
-def _passport(found: Candidate) -> str | None:
-    return "passport" if not found.is_masked and _PASSPORT.search(found.beside(_NEAR)) else None
-
-
-def _permit(found: Candidate) -> str | None:
-    return "travel_permit" if not found.is_masked and _PERMIT.search(found.beside(_NEAR)) else None
+def _near(name: str, word: str) -> Callable[[Candidate], str | None]:
+    """A validator for numbers that say little by themselves: a word must stand nearby."""
+    return lambda found: name if not found.is_masked and found.is_near(word) else None
 
 
 def _military(found: Candidate) -> str | None:
     if found.is_masked:
         return None
-    return "military_paper" if "字第" in found.matched or _MILITARY.search(found.beside(_NEAR)) else None
+    return "military_paper" if "字第" in found.matched or found.is_near("军官证|士兵证") else None
 
 
 _ARMS = "军|政|后|装|参|海|空|联|武|南|北|沈|兰|济|成|广"
@@ -105,7 +97,7 @@ DETECTORS = (
         "passport",
         "[^0-9A-Za-z][A-Z][0-9A-Z][0-9]{7}[^0-9A-Za-z]",
         re.compile(rb"(?<![0-9A-Za-z])(?:[DEGPS][0-9]{8}|E[A-HJ-NP-Z][0-9]{7})(?![0-9A-Za-z])"),
-        _passport,
+        _near("passport", "护照|passport"),
         "the word 护照 or passport within ten characters",
         telling=names("passport", "护照"),
         keyword="护照",
@@ -114,7 +106,7 @@ DETECTORS = (
         "travel_permit",
         "[^0-9A-Za-z][CHMW][0-9A-Z][0-9]{7}(?:[0-9]{2})?[^0-9A-Za-z]|台胞证(?:号码|号)?(?::|：| )?[0-9]{8}[^0-9A-Za-z]",
         re.compile(rb"(?<![0-9A-Za-z])(?:[CHMW][0-9]{8}(?:[0-9]{2})?|C[A-HJ-NP-Z][0-9]{7}|[0-9]{8})(?![0-9A-Za-z])"),
-        _permit,
+        _near("travel_permit", "通行证|回乡证|台胞证|permit"),
         "the word 通行证, 回乡证, 台胞证 or permit within ten characters",
         telling=names("通行证", "回乡证", "台胞证"),
         keyword="通行证",

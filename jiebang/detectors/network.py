@@ -43,7 +43,8 @@ def _ip_address(found: Candidate) -> str | None:
 
 def _mac_address(found: Candidate) -> str | None:
     digits = re.sub("[^0-9a-f]", "", found.matched.lower())
-    group, nobody = int(digits[1], 16) & 1, set(digits) == {"0"} or digits.startswith("00005e0053")
+    # Pairs of digits alone are more likely a time or a draw of a lottery.
+    group, nobody = int(digits[1], 16) & 1, digits.isdigit() or digits.startswith("00005e0053")
     return None if found.is_masked or group or nobody else "mac_address"
 
 
@@ -72,11 +73,11 @@ DETECTORS = (
         "mac_address",
         f"{_PAIR}(?:(?::{_PAIR}){{5}}|(?:-{_PAIR}){{5}}|{_PAIR}\\.[0-9A-Fa-f]{{4}}\\.[0-9A-Fa-f]{{4}})",
         re.compile(
-            rf"(?<![0-9A-Za-z:-])(?:{_PAIR}(?::{_PAIR}){{5}}|{_PAIR}(?:-{_PAIR}){{5}}"
-            rf"|[0-9A-Fa-f]{{4}}(?:\.[0-9A-Fa-f]{{4}}){{2}})(?![0-9A-Za-z:-])".encode()
+            rf"(?<![0-9A-Za-z])(?<!(?<![0-9A-Za-z]){_PAIR}[:-])(?:{_PAIR}(?::{_PAIR}){{5}}|{_PAIR}(?:-{_PAIR}){{5}}"
+            rf"|[0-9A-Fa-f]{{4}}(?:\.[0-9A-Fa-f]{{4}}){{2}})(?![0-9A-Za-z])(?![:-]{_PAIR}(?![0-9A-Za-z]))".encode()
         ),
         _mac_address,
-        "of one device: no group address, no documentation address (RFC 7042), not all zero",
+        "of one device: no group address, no documentation address (RFC 7042), a letter in it",
         back=32,
         ahead=12,
     ),

@@ -42,9 +42,9 @@ class Cells:
     ends: npt.NDArray[np.int64]
 
     @classmethod
-    def of_texts(cls, texts: Sequence[str]) -> Cells:
-        """Texts that are in no column: lines, names."""
-        return cls.of(_large(texts))
+    def of_texts(cls, texts: Sequence[str], keyword: str = "") -> Cells:
+        """Texts as cells: lines, names."""
+        return cls.of(_large(texts), keyword)
 
     @classmethod
     def of(cls, column: pa.Array, keyword: str = "") -> Cells:
