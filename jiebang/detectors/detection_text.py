@@ -14,7 +14,7 @@ from functools import cache
 # Characters that are their own NFKC wherever they stand, are neither digits nor format characters, and are old enough
 # that every version of Unicode in use agrees.
 _STABLE = (
-    r"\x{00}-\x{7F}\x{2013}-\x{2016}\x{2018}-\x{2023}\x{2180}-\x{21BF}\x{2580}-\x{25FF}\x{3001}-\x{3029}\x{3041}-\x{3096}"
+    r"\x{00}-\x{7F}\x{2013}-\x{2016}\x{2018}-\x{2023}\x{2580}-\x{25FF}\x{3001}-\x{3029}\x{3041}-\x{3096}"
     r"\x{30A1}-\x{30FA}\x{30FC}-\x{30FE}\x{3400}-\x{4DB5}\x{4E00}-\x{9FA5}"
 )
 # Wide ！（），；？ and … stand for marks that no detector of persons looks at, so they may stay; so may a wide colon
@@ -24,8 +24,8 @@ UNUSUAL = f"[^{_STABLE}{_MARKS}]|[0-9A-Fa-f]\\x{{FF1A}}[0-9A-Fa-f:]|[!-~]\\x{{30
 """A pattern of RE2, over characters: text that has to be brought into form before it is looked at."""
 
 QUICKLY_UNUSUAL = (
-    r"[\xC2-\xE1\xEA-\xEE\xF0-\xF4]|\xE2(?:[^\x80\x86\x96\x97]|\x80[^\x93-\x96\x98-\xA3\xA6])"
-    r"|\xE3(?:\x80[\xAA-\xBF]|\x82[\x97-\xA0]|\x83[\xBB\xBF]|[\x84-\x8F])"
+    r"[\xC2-\xE1\xEA-\xEE\xF0-\xF4]|\xE2(?:[^\x80\x96\x97]|\x80[^\x93-\x96\x98-\xA3\xA6])"
+    r"|\xE3(?:\x80[\xAA-\xBF]|\x81\x80|\x82[\x97-\xA0]|\x83[\xBB\xBF]|[\x84-\x8F])"
     r"|\xE4\xB6[\xB6-\xBF]|\xE4\xB7|\xE9\xBE[\xA6-\xBF]|\xE9\xBF|\xEF(?:[^\xBC]|\xBC[^\x81\x88\x89\x8C\x9A\x9B\x9F])",
     r"[0-9A-Fa-f]\xEF\xBC\x9A[0-9A-Fa-f:]",
     r"[!-~]\xE3\x80\x80",
