@@ -1,9 +1,9 @@
 """The declaration: what is known about a dataset beyond its bytes, with the same keys everywhere.
 
 The keys are `label`, `key`, `required`, `types`, `missing`, `encoding`, `records`, `time`, `time_format`, `series`,
-`grid`, `text`, `foreign_keys`, `classes`, `domains`, `period`, `split` and `min_per_class`, for the whole dataset or,
-under `tables`, for one file; and `as_of` and `use` for the whole. A *closed* declaration is the data demand of a
-challenge: its columns are the columns, whatever is handed in.
+`grid`, `text`, `foreign_keys`, `classes`, `domains`, `period`, `split`, `min_per_class` and `rules`, for the whole
+dataset or, under `tables`, for one file; and `as_of` and `use` for the whole. A *closed* declaration is the data demand
+of a challenge: its columns are the columns, whatever is handed in.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from jiebang.declared_values import (
 )
 from jiebang.document import KeyPath, read_document, refuse_unknown_keys
 from jiebang.errors import DeclarationError
+from jiebang.rules import Kind, Rule, RuleError, kinds_of, read_rules
 
 TYPES = ("integer", "decimal", "boolean", "date", "timestamp", "text")
 
@@ -59,6 +61,9 @@ COMPRESSION_EXTENSIONS = (".gz", ".zst")
 
 MAX_COLUMNS = 2_000
 """A file with more columns is not read, nor may a demand ask for more: each costs time and memory, without any cell."""
+
+
+_TYPE_OF_KIND = {Kind.NUMBER: "decimal", Kind.TIME: "timestamp", Kind.TEXT: None}
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class TableDeclaration:
     period: Period | None = None
     split: Split | None = None
     min_per_class: int | None = None
+    rules: tuple[Rule, ...] = ()
 
     def missing_for(self, column: str) -> tuple[str, ...]:
         """The missing markers of a column: the declared ones, else the common list."""
@@ -115,18 +121,30 @@ class TableDeclaration:
         referring = [name for reference in self.foreign_keys for name in reference.fields]
         split = () if self.split is None or self.split.column is None else (self.split.column,)
         named = [*self.types, *self.key, *label, *self.required, *time, *self.series, *self.text, *referring]
-        return tuple(dict.fromkeys([*named, *self.domains, *split]))
+        ruled = [column for rule in self.rules for column in rule.columns]
+        return tuple(dict.fromkeys([*named, *self.domains, *split, *ruled]))
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """What the columns of the rules hold; RuleError where they do not fit together."""
+        bounded = {name: domain.type for name, domain in self.domains.items() if domain.type is not None}
+        return kinds_of((rule.condition for rule in self.rules), {**bounded, **self.types}, self.time)
 
     def type_of(self, column: str) -> str | None:
-        """The declared type of a column: by `types`, else the one that the bounds of its domain are for."""
+        """The declared type of a column: by `types`, else the one that its domain's bounds or its rules are for."""
         if column in self.types:
             return self.types[column]
-        return self.domains[column].type if column in self.domains else None
+        if column in self.domains and self.domains[column].type is not None:
+            return self.domains[column].type
+        ruled = any(column in rule.columns for rule in self.rules) and column != self.time
+        return _TYPE_OF_KIND[self.kinds[column]] if ruled else None
 
     def instants(self) -> tuple[str, ...]:
-        """The columns whose cells are times on which measures count: that of `time`, and those with bounds of times."""
+        """The columns whose cells are times on which measures count: that of `time`, those of domains and of rules."""
         time = () if self.time is None else (self.time,)
-        return tuple(dict.fromkeys([*time, *(name for name, domain in self.domains.items() if domain.of_times)]))
+        bounded = [name for name, domain in self.domains.items() if domain.of_times]
+        ruled = [column for rule in self.rules for column in rule.columns if self.kinds[column] is Kind.TIME]
+        return tuple(dict.fromkeys([*time, *bounded, *ruled]))
 
     def over(self, default: TableDeclaration) -> TableDeclaration:
         """This declaration, with the default's value for every key that is not declared here."""
@@ -151,6 +169,9 @@ class TableDeclaration:
             elif item.name == "foreign_keys":
                 if value:
                     result["foreign_keys"] = [reference.as_dict() for reference in value]
+            elif item.name == "rules":
+                if value:
+                    result["rules"] = [rule.as_json() for rule in value]
             elif item.name == "domains":
                 if value:
                     result["domains"] = {column: domain.as_dict() for column, domain in value.items()}
@@ -280,6 +301,10 @@ class Declaration:
         for path, own in declared:
             if error := unfit(own.domains, own.types, path):
                 raise error
+            try:
+                _ = own.kinds
+            except RuleError as error:
+                raise wrong((*path, "rules"), f"The rules do not fit the columns: {error}.", "Correct one.") from error
             # A number for every table makes sense only once a table says its classes.
             said_here = own.min_per_class is not None and (path or not self.tables)
             lacks = [key for key, value in (("label", own.label), ("classes", own.classes)) if value in (None, ())]
@@ -431,4 +456,5 @@ def _table(data: Mapping[str, Any], path: KeyPath) -> TableDeclaration:
         min_per_class=read_count(
             get("min_per_class"), at("min_per_class"), "Say how many records of each class are needed."
         ),
+        rules=read_rules(get("rules"), at("rules")),
     )

@@ -26,6 +26,7 @@ from jiebang.measures import (
     pii_2,
     prv_1,
     ref_1,
+    rul_1,
     scl_1,
     tim_1,
     tim_3,
@@ -45,7 +46,7 @@ FOUND_MEASURES: tuple[Measure, ...] = tuple(module.MEASURE for module in (pii_1,
 
 MEASURES: tuple[Measure, ...] = (
     *FIRST_MEASURES,
-    *(module.MEASURE for module in (dom_1, enc_1, com_4, com_5, lab_3, tim_3, lek_1, tim_1, bal_2, prv_1)),
+    *(module.MEASURE for module in (dom_1, enc_1, com_4, com_5, rul_1, lab_3, tim_3, lek_1, tim_1, bal_2, prv_1)),
     *FOUND_MEASURES,
 )
 """All measures of tables; those that are not among the first are run where a rubric lists them."""

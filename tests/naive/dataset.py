@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.naive.cells import MISSING, canonical, conforms, follows_format, infer_type, instant
-from tests.naive.domains import declared_domains, implied_type
+from tests.naive.domains import declared_domains, declared_types, implied_type
 from tests.naive.records import File, nfc, read_file
+from tests.naive.rules import kinds_in, names_in
 
 IDENTIFIERS = {"", "unnamed: 0", "id", "rid", "_id", "uuid", "guid", "rowid", "row_id", "record_id"}
 
@@ -88,6 +89,7 @@ def demanded(declare: dict[str, Any], all_tables: dict[str, dict[str, Any]], nam
     names += [*declare.get("series", []), *declare.get("text", [])]
     later = [*declare.get("domains", {}), declare.get("split", {}).get("column")]
     names += [column for reference in declare.get("foreign_keys", []) for column in reference["fields"]]
+    later += [column for rule in declare.get("rules", []) for column in names_in(rule)]
     names += [column for column in later if column is not None]
     for other in all_tables.values():
         for reference in other.get("foreign_keys", []):
@@ -135,6 +137,15 @@ def tables_of(files: dict[str, bytes], declare: dict[str, Any], *, closed: bool)
     ]
 
 
+def ruled_type(column: str, declare: dict[str, Any]) -> str | None:
+    """The type that rules give a column without one."""
+    for rule in declare.get("rules", []):
+        if column in names_in(rule):
+            kind = kinds_in(rule, declared_types(declare), declare.get("time"))[column]
+            return {"number": "decimal", "time": "timestamp", "text": None}[kind]
+    return None
+
+
 def build(name: str, files: list[File], declare: dict[str, Any], columns: list[str], *, closed: bool) -> NaiveTable:
     declared_missing = declare.get("missing")
     cells: dict[str, list[str | None]] = {}
@@ -159,6 +170,8 @@ def build(name: str, files: list[File], declare: dict[str, Any], columns: list[s
         declared_type = declare.get("types", {}).get(column)
         if declared_type is None and column in table.domains():
             declared_type = implied_type(table.domains()[column])
+        if declared_type is None and column != declare.get("time"):
+            declared_type = ruled_type(column, declare)
         if declared_type is None and column == declare.get("time") and declare.get("time_format"):
             declared_type = "timestamp"
         present = [cell for cell in cells[column] if cell is not None]

@@ -32,6 +32,12 @@ def implied_type(domain: dict[str, Any]) -> str | None:
     return "timestamp" if is_range_of_times(domain) else "decimal"
 
 
+def declared_types(declare: dict[str, Any]) -> dict[str, str]:
+    """The type of each column that has one by `types` or by the bounds of its domain."""
+    implied = {name: implied_type(domain) for name, domain in declared_domains(declare).items()}
+    return {**{name: kind for name, kind in implied.items() if kind is not None}, **declare.get("types", {})}
+
+
 def upper_bound(text: str) -> int:
     """The last microsecond that a bound allows: a bare date allows its whole day."""
     moment = instant(text)

@@ -10,10 +10,11 @@ from typing import Any
 
 from tests.naive.cells import damaged_characters, instant, millionths
 from tests.naive.dataset import NaiveTable, belongs, nearest, read_dataset
-from tests.naive.domains import is_within, upper_bound
+from tests.naive.domains import declared_types, is_within, upper_bound
+from tests.naive.rules import keeps, kinds_in, names_in
 
 FIRST_MEASURES = ["FMT-1", "TYP-1", "COM-1", "COM-2", "COM-3", "SCL-1", "OUT-1", "DUP-1", "KEY-1", "REF-1", "BAL-1"]
-MEASURES = [*FIRST_MEASURES, "DOM-1", "ENC-1", "COM-4", "COM-5", "LAB-3", "TIM-3", "LEK-1", "TIM-1", "BAL-2"]
+MEASURES = [*FIRST_MEASURES, "DOM-1", "ENC-1", "COM-4", "COM-5", "RUL-1", "LAB-3", "TIM-3", "LEK-1", "TIM-1", "BAL-2"]
 LONG = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 
 
@@ -297,6 +298,31 @@ def dom_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     return FAILED if table.closed and not verdicts else ratio(sum(verdicts), len(verdicts))
 
 
+def rul_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
+    rules = table.declare.get("rules", [])
+    if not rules:
+        return NOT_DECLARED
+    if table.records == 0:
+        return NaiveResult("not_applicable", 0, 0)
+    if not there(table, [name for rule in rules for name in names_in(rule)]):
+        return FAILED
+    num = den = 0
+    for rule in rules:
+        kinds = kinds_in(rule, declared_types(table.declare), table.declare.get("time"))
+        cells: dict[str, list[Any]] = {}
+        for name, kind in kinds.items():
+            texts, conforming = table.columns[name], table.conforming(name)
+            cells[name] = table.instants(name) if kind == "time" else list(texts)
+            if kind == "number":
+                judged = zip(texts, conforming, strict=True)
+                cells[name] = [millionths(text) if text is not None and ok else None for text, ok in judged]
+        for row in range(table.records):
+            if all(table.columns[name][row] is not None for name in kinds):
+                den += 1
+                num += keeps(rule, {name: cells[name][row] for name in kinds}, kinds)
+    return FAILED if table.closed and not den else ratio(num, den)
+
+
 def enc_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     names = table.declare.get("text", [])
     if not names:
@@ -404,6 +430,7 @@ def lek_1(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
 
 MEASURE = {
     "DOM-1": dom_1,
+    "RUL-1": rul_1,
     "ENC-1": enc_1,
     "COM-4": com_4,
     "LAB-3": lab_3,

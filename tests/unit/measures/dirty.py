@@ -120,6 +120,40 @@ def domains(draw: st.DrawFn, known: st.SearchStrategy[str], declare: dict[str, A
     return found
 
 
+NUMBER_RULES = [
+    "{a} <= {b}", "0 <= {a} <= 3.5", "{a} + {b} - 2 <= {b} + {a}", "abs({a} - {b}) <= 100",
+    "-{a} - {b} < 5 or {a} > 100",
+    "if {a} > 2 then not {b} > 2", "not ({a} = {b} and {b} != 3)", "{a} - abs({b} - 1) + 7 >= -3 and {a} < 1000000",
+]  # fmt: skip
+TEXT_RULES = [
+    "{a} in ('p', 'q', 'it''s')",
+    "{a} not in ('x')",
+    "{a} != 'p' or {b} = 'q'",
+    "if {a} = '1' then {b} = '1'",
+]
+TIME_RULES = ["time({a}) <= time({b})", "time({a}) < '2020-01-01T02:30'", "time({a}) != '2020-01-02'"]
+
+
+@st.composite
+def rules(draw: st.DrawFn, known: st.SearchStrategy[str], declare: dict[str, Any]) -> list[str]:
+    """One or two rules over columns whose types fit them."""
+    fitting = {"number": ("integer", "decimal"), "text": ("text", "boolean"), "time": ("date", "timestamp")}
+    found: dict[str, str] = {}
+    kinds: dict[str, str] = {} if "time" not in declare else {declare["time"]: "time"}
+    for name, declared in declare.get("types", {}).items():
+        kinds[name] = next(kind for kind, types in fitting.items() if declared in types)
+    for name, domain in declare.get("domains", {}).items():
+        if isinstance(domain, dict) and ("min" in domain or "max" in domain):
+            kinds.setdefault(name, "time" if "2020" in str(domain) else "number")
+    for _ in range(draw(st.integers(1, 2))):
+        kind = draw(st.sampled_from(["number", "number", "text", "time"]))
+        pair = [draw(known), draw(known)]
+        if all(kinds.setdefault(name, kind) == kind for name in pair):
+            templates = {"number": NUMBER_RULES, "text": TEXT_RULES, "time": TIME_RULES}[kind]
+            found[draw(st.sampled_from(templates)).format(a=pair[0], b=pair[1])] = kind
+    return list(found)
+
+
 @st.composite
 def splits(draw: st.DrawFn, known: st.SearchStrategy[str]) -> dict[str, Any]:
     """A split by the values of a column or by files."""
@@ -152,6 +186,10 @@ def declarations(draw: st.DrawFn, names: list[str], other: str | None) -> dict[s
         declare |= draw(times_declared(known, some))
     if draw(st.booleans()):
         declare["domains"] = draw(domains(known, declare))
+    if draw(st.booleans()):
+        declare["rules"] = draw(rules(known, declare))
+        if not declare["rules"]:
+            del declare["rules"]
     if draw(st.integers(0, 2)) == 0:
         declare["text"] = draw(some)
     if draw(st.booleans()) and "classes" in declare:
@@ -187,6 +225,10 @@ def demands(draw: st.DrawFn) -> Dirty:
     declare["types"] = {name: draw(st.sampled_from(TYPES)) for name in names}
     if "domains" in declare:
         declare["domains"] = draw(domains(st.sampled_from(names), declare))
+    if "rules" in declare:
+        declare["rules"] = draw(rules(st.sampled_from(names), declare))
+        if not declare["rules"]:
+            del declare["rules"]
     handed = [name for name in names if draw(st.integers(0, 5))]
     files = {"t.csv": draw(csv_table([*handed, "extra"]))}
     if draw(st.booleans()):
