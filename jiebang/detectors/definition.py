@@ -75,10 +75,10 @@ class Detector:
 
     `candidate` is for hyperscan, over bytes of UTF-8: it may find too much, never too little, and what it finds of one
     value it should find once. `exact` is what must stand there, neighbours looked at; `validate` takes what it matched
-    and gives the name of the class, or None; `rule` says in words what it demands. `telling` matches the column names
-    under which a number of this class is expected, `named` demands one in a column of numbers, and `keyword` is put in
-    front of the cells of a column with a telling name, for a class that needs a word in front. `back` and `ahead` are
-    how many bytes around the end of a candidate are looked at.
+    and gives the name of the class, or None; `rule` says in words what it demands; `also` is the other class that it
+    may give. `telling` matches the column names under which a number of this class is expected, `named` demands one in
+    a column of numbers, and `keyword` is put in front of the cells of a column with a telling name, for a class that
+    needs a word in front. `back` and `ahead` are how many bytes around the end of a candidate are looked at.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Detector:
     validate: Callable[[Candidate], str | None]
     rule: str
     caseless: bool = False
+    also: str | None = None
     telling: re.Pattern[str] | None = None
     named: bool = False
     keyword: str = ""

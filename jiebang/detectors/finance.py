@@ -49,8 +49,13 @@ def is_card(digits: str) -> bool:
 
 
 def _bank_card(found: Candidate) -> str | None:
+    if found.is_masked:
+        return None
     digits = found.digits
-    return "bank_card" if not found.is_masked and is_card(digits) and luhn(digits) else None
+    groups = re.split("[ -]", found.matched)
+    # What follows a card of sixteen digits need not be its last group.
+    numbers = [digits, digits[:16]] if len(groups) == 5 else [digits]
+    return "bank_card" if any(is_card(number) and luhn(number) for number in numbers) else None
 
 
 def credit_code_check(first_seventeen: str) -> str:

@@ -90,6 +90,7 @@ DETECTORS = (
         _id_card,
         "GB 11643 check character, a real day of birth not after the day of judgement, a province code;"
         " under 14 on that day it is a child's",
+        also="child_id_card",
         back=32,
         ahead=12,
     ),

@@ -139,28 +139,34 @@ class Scanner:
             if leaves[id] or place < 0 or (place, id) in decided:
                 continue
             detector = self.detectors[id]
-            name = _decide(detector, cells, place, end, as_of)
-            if name is not None:
+            names = _names(detector, cells, place, end, as_of)
+            found.update((place, NUMBERS[name]) for name in names)
+            if names and detector.also is None:
                 decided.add((place, id))
-                found.add((place, NUMBERS[name]))
         if not found:
             return NOTHING
         pairs = np.array(sorted(found), dtype=np.int64)
         return pairs[:, 0].copy(), pairs[:, 1].astype(np.int16)
 
 
-def _decide(detector: Detector, cells: Cells, place: int, end: int, as_of: datetime.date) -> str | None:
+def _names(detector: Detector, cells: Cells, place: int, end: int, as_of: datetime.date) -> set[str]:
+    """The classes around a candidate; one is enough, but where a detector tells two apart."""
+    names: set[str] = set()
     start, stop = int(cells.starts[place]), int(cells.ends[place])
     low, high = max(start, end - detector.back), min(stop, end + detector.ahead)
     text = cells.text[low:high]
-    for match in detector.exact.finditer(text):
+    match = detector.exact.search(text)
+    while match is not None:
         cut_off = (low > start and match.start() < _EDGE) or (high < stop and match.end() > len(text) - _EDGE)
-        if cut_off:
-            continue
-        name = detector.validate(Candidate(text, match.start(), match.end(), as_of))
-        if name is not None:
-            return name
-    return None
+        if not cut_off:
+            name = detector.validate(Candidate(text, match.start(), match.end(), as_of))
+            if name is not None:
+                names.add(name)
+                if detector.also is None:
+                    break
+        # From the next character, since a match may begin in one that was no good.
+        match = detector.exact.search(text, match.start() + 1)
+    return names
 
 
 @cache

@@ -157,16 +157,18 @@ def imeis(text: str) -> bool:
 
 
 def addresses(text: str) -> bool:
-    for run in re.finditer(r"[0-9A-Za-z.]+", text):
-        word = run[0].rstrip(".").lstrip(".")
-        start = run.start() + (len(run[0]) - len(run[0].lstrip(".")))
-        try:
-            address = ipaddress.IPv4Address(word)
-        except ValueError:
-            continue
-        private = any(address in ipaddress.ip_network(network) for network in NETWORKS.split())
-        if not private and not masked(text, start, start + len(word)):
-            return True
+    for start in range(len(text)):
+        for end in range(start + 7, min(len(text), start + 15) + 1):
+            beside = text[start - 1 : start] + text[end : end + 1]
+            if any(character.isascii() and character.isalnum() for character in beside):
+                continue
+            try:
+                address = ipaddress.IPv4Address(text[start:end])
+            except ValueError:
+                continue
+            private = any(address in ipaddress.ip_network(network) for network in NETWORKS.split())
+            if not private and stands_alone(text, start, end) and not masked(text, start, end):
+                return True
     return False
 
 
