@@ -232,7 +232,7 @@ def _requeue(server: Client, submission: str, service: str | None) -> Any:
 
 @ops_app.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(help="The archive to write; there must be none of that name.")],
+    file: Annotated[Path, typer.Argument(help="The archive to write, none that is there; - for standard output.")],
     as_json: AsJson = False,
 ) -> None:
     """Write all of the platform into one file: challenges, teams, submissions, reports, boards, and what is under way.

@@ -21,6 +21,7 @@ from shared.settings import Settings, SettingsError
 
 DONE, REFUSED, WRONG_USE, AWAY = 0, 1, 2, 3
 _WIDTH = 30
+_STDOUT = Path("-")
 
 
 class Bar:
@@ -63,8 +64,9 @@ def main() -> int:
     exporting = commands.add_parser("export", help="write an archive of the platform, which may go on working")
     importing = commands.add_parser("import", help="put an archive into a platform whose services are stopped")
     importing.add_argument("--check", action="store_true", help="only verify the file; asks no server")
+    exporting.add_argument("file", type=Path, metavar="FILE", help="the archive to write; - writes to standard output")
+    importing.add_argument("file", type=Path, metavar="FILE", help="an archive")
     for each in (exporting, importing):
-        each.add_argument("file", type=Path, metavar="FILE")
         each.add_argument("--json", action="store_true", help="print JSON for programs instead of words")
     given = parser.parse_args()
     logs.configure("archive", "WARNING")
@@ -83,21 +85,22 @@ def main() -> int:
         away = JiebangError("unavailable", f"It could not be done: {error}.", "Nothing is half done; do it again.")
         return _refused(bar, away, as_json=given.json, code=AWAY)
     bar.clear()
-    sys.stdout.write(f"{json.dumps(answer)}\n" if given.json else f"{words}\n")
+    said = sys.stderr if given.command == "export" and given.file == _STDOUT else sys.stdout
+    said.write(f"{json.dumps(answer)}\n" if given.json else f"{words}\n")
     return DONE
 
 
 def _do(given: argparse.Namespace, told: Told) -> tuple[dict[str, Any], str]:
     if given.command == "export":
-        if given.file.exists():
+        if given.file != _STDOUT and given.file.exists():
             raise FileExistsError(17, "is there already", str(given.file))
-        taken = _run(lambda settings: export(given.file, settings, told)).summary()
-        size = given.file.stat().st_size
+        target = sys.stdout.buffer if given.file == _STDOUT else given.file
+        taken = _run(lambda settings: export(target, settings, told)).summary()
         words = (
             f"{given.file}: {taken['documents']} documents, {taken['records']} events, {taken['objects']} objects, "
-            f"{size} bytes, as of {taken['taken_at']}"
+            f"as of {taken['taken_at']}"
         )
-        return {"file": str(given.file), "bytes": size, **taken}, words
+        return {"file": str(given.file), **taken}, words
     if given.check:
         archive = verified(given.file, told)
         return (

@@ -20,7 +20,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from jiebang.errors import JiebangError
 
@@ -59,12 +59,16 @@ class Readable(Protocol):
 class Writer:
     """Writes an archive, which gets its name when it is whole, so that there is no half one."""
 
-    def __init__(self, file: Path) -> None:
-        self._target = file
-        self._draft = file.with_name(f".{file.name}.{os.getpid()}.part")
-        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file: IO[bytes] = os.fdopen(descriptor, "wb")
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        """Write to a file that is not there yet, or to whoever reads what is written."""
         self._sums: list[str] = []
+        self._target = file if isinstance(file, Path) else None
+        if self._target is None:
+            self._file = cast(IO[bytes], file)
+            return
+        self._draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.fdopen(descriptor, "wb")
 
     def add(self, name: str, data: bytes) -> None:
         """Write a member."""
@@ -90,15 +94,17 @@ class Writer:
         self.add(MANIFEST, written)
         self._file.write(bytes(2 * _TAR_BLOCK))
         self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._draft.rename(self._target)
+        if self._target is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._draft.rename(self._target)
         return hashlib.sha256(written).hexdigest()
 
     def abandon(self) -> None:
-        """Remove what was written; nothing to do when it is finished."""
-        self._file.close()
-        self._draft.unlink(missing_ok=True)
+        """Remove what was written; what was read by somebody lacks its end, and is refused."""
+        if self._target is not None:
+            self._file.close()
+            self._draft.unlink(missing_ok=True)
 
 
 class _Member:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jiebang
 from shared.archive.container import BLOCK_BYTES, FORMAT, HEAD, Progress, Writer
@@ -63,7 +63,7 @@ class Taken:
         }
 
 
-async def export(file: Path, settings: Settings, told: Told) -> Taken:
+async def export(file: Path | IO[bytes], settings: Settings, told: Told) -> Taken:
     """Write an archive of the platform that the settings lead to.
 
     Raises:

@@ -44,6 +44,13 @@ def jiebang(platform: Platform, *words: str | Path, code: int = 0) -> dict[str, 
     return answer
 
 
+def streamed(platform: Platform) -> bytes:
+    """An archive as it is written to standard output."""
+    command = [JIEBANG, "ops", "export", "-"]
+    settings = {**os.environ, **platform.settings_of_services()}
+    return subprocess.run(command, env=settings, capture_output=True, check=True, timeout=120).stdout
+
+
 @asynccontextmanager
 async def servers_alone(platform: Platform, programs: Programs) -> AsyncIterator[None]:
     """Kafka and MongoDB of a platform whose services are stopped."""
@@ -129,6 +136,8 @@ async def test_what_was_lost_with_every_disk_is_put_back_to_the_byte_and_goes_on
             await until(lambda: all_read(platform), "everything is read")
 
             taken = jiebang(platform, "export", archive)
+            (tmp_path / "streamed.tar").write_bytes(streamed(platform))
+            assert jiebang(platform, "import", tmp_path / "streamed.tar", "--check")["documents"]
             before = await seen(competition, [prompt, held])
             assert jiebang(platform, "export", archive, code=2)["code"] == "no_such_path", "nothing is overwritten"
             assert jiebang(platform, "import", archive, "--check")["archive"] == taken["archive"]
@@ -171,6 +180,56 @@ async def test_what_was_lost_with_every_disk_is_put_back_to_the_byte_and_goes_on
             await competition.close()
         finally:
             await platform.stop()
+
+
+async def test_without_anything_of_kafka_what_was_under_way_is_driven_again(
+    tmp_path: Path, programs: Programs, rng: random.Random
+) -> None:
+    """Every topic, every event that nobody had read yet, and every position is lost; the database is there."""
+    soon = {f"JIEBANG_INGEST_{stage}_DEADLINE": "5s" for stage in ("SCAN", "SCORE", "RANK")}
+    folder = tmp_path / "platform"
+    platform = Platform(folder, programs=programs, settings=soon, restart=False)
+    await platform.start()
+    try:
+        competition = Competition(platform, await issue_keys(platform), rng)
+        await competition.publish()
+        await competition.register(2)
+        for number in range(3):
+            await competition.submit(competition.teams[number % 2])
+        assert await competition.settled() == {"ranked": 3}
+        await until(lambda: all_read(platform), "everything is read")
+        before = await competition.leaderboard()
+        platform.process("scoring").kill()
+        unread = await competition.submit(competition.teams[0])
+        await until(lambda: is_state(competition, unread, "accepted"), "it is scanned, and nobody scores it")
+        await until(lambda: told(competition, unread, "submission.accepted.v1"), "its event is in Kafka")
+        await competition.close()
+    finally:
+        await platform.stop()
+    shutil.rmtree(folder / "kafka")
+    platform = Platform(folder, programs=programs, settings=soon)
+    await platform.start()
+    try:
+        competition.platform = platform
+        competition.__post_init__()
+        assert [entry["submission"] for entry in (await competition.leaderboard())["entries"]] == [
+            entry["submission"] for entry in before["entries"]
+        ]
+        assert await competition.settled() == {"ranked": 4}
+        assert (await competition.status(unread))["driven_again"] >= 1, "its event had not been lost"
+        await competition.submit(competition.teams[1])
+        assert await competition.settled() == {"ranked": 5}
+        await competition.close()
+    finally:
+        await platform.stop()
+
+
+async def is_state(competition: Competition, submission: str, state: str) -> bool:
+    return bool((await competition.status(submission))["state"] == state)
+
+
+async def told(competition: Competition, submission: str, type: str) -> bool:
+    return any(event.subject == submission and event.type == type for event in await competition.events())
 
 
 async def rebuilt_the_same(competition: Competition) -> bool:
