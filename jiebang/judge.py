@@ -23,7 +23,7 @@ from jiebang.measures import FIRST_MEASURES, FOUND_MEASURES, MEASURES, PACKAGE_M
 from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
-from jiebang.result import GateResult, GateStatus, MeasureResult
+from jiebang.result import GateResult, GateStatus, MeasureResult, Status
 from jiebang.rubric import CONTENT_GATES, Rubric
 from jiebang.structure.declaring import completed
 from jiebang.structure.package import Package
@@ -303,6 +303,10 @@ def _judge(
     if declaration.closed:
         package = package.for_demand(path for table in tables for path in table.files)
     results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
+    if not tables:
+        # A dataset of images alone has no table that a measure of tables could be about.
+        nothing = (MeasureResult(measure.id, measure.version, Status.NOT_APPLICABLE) for measure in measures)
+        results = (*nothing, *results)
     names = [*(measure.id for measure in measures), *(measure.id for measure in listed)]
     by_measure: dict[str, list[MeasureResult]] = {name: [] for name in names}
     for result in results:
@@ -363,9 +367,11 @@ def _completed(
         read.update(found.by)
         told += [f"{path}: what it declares is used where nothing else is declared." for path in found.by]
         told += [f"{fault} It is left out." for fault in found.left_out]
-    criteria = rubric.criteria if rubric is not None else {}
-    if declaration.use or any(measure.id in criteria for measure in PACKAGE_MEASURES):
+    if declaration.use:
         read |= package.described_by
+    for measure in PACKAGE_MEASURES:
+        if rubric is not None and measure.id in rubric.criteria:
+            read.update(measure.reads(package))
     return declaration, (*unread(opened.files, read), *told)
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,8 @@ from jiebang.gates.paths import UniquePaths, decode_name, is_junk, safe_path, sh
 from jiebang.gates.tar_members import Readable, is_tar, tar_members
 from jiebang.gates.zip_members import zip_member_bytes, zip_members
 from jiebang.result import GateResult, GateStatus, Reason
+from jiebang.structure.annotation_files import annotation_files
+from jiebang.structure.names import is_image
 
 __all__ = ["DataFile", "FileKind", "Limits", "OpenedDataset", "dataset_digest", "open_dataset"]
 
@@ -81,6 +83,7 @@ def open_dataset(
             "There is no file in what was handed in.",
             "Hand in a CSV, JSON lines or Parquet file, or a folder or archive of them.",
         )
+    opening.set_annotations_apart()
     opening.demand_data()
     files = sorted(opening.files, key=lambda file: file.path.encode("utf-8"))
     return OpenedDataset(
@@ -198,9 +201,14 @@ class _Opening:
             if self._progress:
                 self._progress("open", done / whole if whole else 1.0)
 
+    def set_annotations_apart(self) -> None:
+        """Take files that annotate images for what they are, and not for tables."""
+        apart = annotation_files(self.files).paths
+        self.files = [replace(file, kind=FileKind.OTHER) if file.path in apart else file for file in self.files]
+
     def demand_data(self) -> None:
-        """Fail G3 where nothing that was opened is a table; what a gate refused is reason enough."""
-        if not self.has_failed and all(file.kind is FileKind.OTHER for file in self.files):
+        """Fail G3 where nothing that was opened is a table or an image; what a gate refused is reason enough."""
+        if not self.has_failed and all(file.kind is FileKind.OTHER and not is_image(file.path) for file in self.files):
             sentence = "No file holds data. Hand in a CSV, JSON lines or Parquet file, or a folder or archive of them."
             self._fails("G3", GateFails("not_a_dataset", sentence), None)
 

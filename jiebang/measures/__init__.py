@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jiebang.measures import (
+    ann_1,
     bal_1,
     bal_2,
     com_1,
@@ -15,6 +16,7 @@ from jiebang.measures import (
     dup_1,
     enc_1,
     fmt_1,
+    img_1,
     key_1,
     lab_3,
     lek_1,
@@ -51,7 +53,9 @@ MEASURES: tuple[Measure, ...] = (
 )
 """All measures of tables; those that are not among the first are run where a rubric lists them."""
 
-PACKAGE_MEASURES: tuple[PackageMeasure, ...] = tuple(module.MEASURE for module in (doc_1, met_1, met_2, lic_1))
+PACKAGE_MEASURES: tuple[PackageMeasure, ...] = tuple(
+    module.MEASURE for module in (doc_1, met_1, met_2, lic_1, ann_1, img_1)
+)
 """The measures of a dataset as a whole, run where a rubric lists them."""
 
 EVERY: tuple[Measure | PackageMeasure, ...] = (*MEASURES, *PACKAGE_MEASURES)

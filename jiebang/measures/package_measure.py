@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, ClassVar
 
-from jiebang.measures.definition import POINTERS, ratio_value
+from jiebang.measures.definition import LONG, POINTERS, ratio_value, six_places
 from jiebang.result import Evidence, MeasureResult, Status
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class PackageMeasure:
 
     `plan` measures, and answers None where the package says nothing of the kind: then the measure is not declared, or
     in a challenge failed, since leaving out a poor description may not gain. `wanted` says what to add to be measured,
-    without a full stop; `advice` what to do about a result that is not full, with its numbers.
+    without a full stop; `advice` what to do about a result that is not full, with its numbers; `reads` names the files
+    that it looks at, so that nobody is told that nothing of them is read.
     """
 
     id: str
@@ -28,6 +30,7 @@ class PackageMeasure:
     plan: Callable[[Package], MeasureResult | None]
     advice: Callable[[MeasureResult], str]
     wanted: str
+    reads: Callable[[Package], Iterable[str]] = field(default=lambda package: package.described_by)
     version: int = 1
     derived: ClassVar[bool] = False
     worst: ClassVar[bool] = False
@@ -58,8 +61,20 @@ def package_ratio(
     *,
     evidence: Iterable[Evidence] = (),
     note: str | None = None,
+    sample: int | None = None,
 ) -> MeasureResult:
-    """The result of a ratio over the whole dataset; 0/0 is not applicable."""
+    """The result of a ratio over the whole dataset, or over a `sample` of so many; 0/0 is not applicable."""
     status = Status.MEASURED if den else Status.NOT_APPLICABLE
     value = ratio_value(num, den) if den else None
-    return MeasureResult(measure, 1, status, num, den, value, evidence=tuple(evidence)[:POINTERS], note=note)
+    ci95 = wilson(num, den) if sample and den else None
+    shown = tuple(evidence)[:POINTERS]
+    return MeasureResult(measure, 1, status, num, den, value, evidence=shown, note=note, ci95=ci95, sample=sample)
+
+
+def wilson(num: int, den: int) -> tuple[str, str]:
+    """Wilson's interval of a share at 95 %, as decimals of six places."""
+    n, p, z = Decimal(den), LONG.divide(Decimal(num), Decimal(den)), Decimal("1.959964")
+    with localcontext(LONG):
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        spread = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)).sqrt()
+        return six_places(max(Decimal(0), centre - spread)), six_places(min(Decimal(1), centre + spread))

@@ -48,6 +48,8 @@ MEASURES = {
     "PII-1": Wording("Free of personal data", "无个人信息"),
     "PII-2": Wording("Free of sensitive data", "无敏感个人信息"),
     "LIC-1": Wording("Licence clarity", "许可清晰"),
+    "ANN-1": Wording("Box validity", "标注框有效"),
+    "IMG-1": Wording("Image quality", "图像质量"),
     "PRV-1": Wording("Provenance", "来源可溯"),
 }
 GATES = {

@@ -11,6 +11,7 @@ MANIFEST = "manifest.json"
 DECLARATION = "declare.yaml"
 
 _DESCRIPTORS = (CROISSANT, DATA_PACKAGE, MANIFEST, DECLARATION)
+_IMAGE_ENDINGS = ("jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff")
 _TEXT_ENDINGS = ("", "md", "markdown", "txt", "text", "rst", "adoc")
 
 _DOCUMENT = re.compile(
@@ -65,6 +66,17 @@ def is_checksums(path: str) -> bool:
 def is_descriptor(path: str, name: str) -> bool:
     """Whether a file is the descriptor of this name, in any folder."""
     return path.rpartition("/")[2].lower() == name
+
+
+def stem(path: str) -> str:
+    """A path without the ending of its last part."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + (name.rpartition(".")[0] or name)
+
+
+def is_image(path: str) -> bool:
+    """Whether a file is named as an image."""
+    return _name(path)[1] in _IMAGE_ENDINGS
 
 
 def describes(path: str) -> bool:

@@ -30,6 +30,7 @@ from jiebang.structure.reading import MOST_JSON, Unreadable, read_json_object, r
 
 if TYPE_CHECKING:
     from jiebang.dataset.opening import DataFile
+    from jiebang.structure.annotated import Annotated
 
 MOST_DESCRIPTORS = 20
 """The most descriptors, licence files and grants of each kind that are read, those nearest to the top first."""
@@ -134,6 +135,13 @@ class Package:
                 *(file.path for file in self.files if is_descriptor(file.path, DECLARATION)),
             )
         )
+
+    @cached_property
+    def annotated(self) -> Annotated:
+        """The images that count, and what annotates them; none in a challenge, whose demand is of tables."""
+        from jiebang.structure.annotated import Annotated
+
+        return Annotated(self.files if self._demanded is None else [])
 
     @cached_property
     def data_files(self) -> tuple[DataFile, ...]:
