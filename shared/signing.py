@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
+
+_PUBLIC = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
 RECEIPT_TYPE = "application/vnd.jiebang.receipt+json"
 
@@ -52,8 +56,12 @@ class PublicKey:
 class Signer:
     """Signs statements with one private key, which is never shown."""
 
-    def __init__(self, key: Ed25519PrivateKey, since: datetime | None = None) -> None:
+    def __init__(
+        self, key: Ed25519PrivateKey, since: datetime | None = None, retired: Sequence[Ed25519PublicKey] = ()
+    ) -> None:
         self._key = key
+        self.retired = tuple(PublicKey(keyid_of(each.public_bytes_raw()), each.public_bytes_raw()) for each in retired)
+        """Keys that were signed with before: what they have signed stays good."""
         self.since = since
         """Since when the key's file is there, if it is in one."""
         raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -63,19 +71,25 @@ class Signer:
     def load(cls, file: Path) -> Signer:
         """The signer whose key is in a PEM file; a new key is made and kept there if there is no file.
 
+        Behind it there may be public keys (PEM) that were signed with before.
+
         Raises:
             ValueError: the file holds no Ed25519 private key in PEM without a password.
             OSError: the file cannot be read, or made.
         """
         if not file.exists():
             _create(file)
+        written = file.read_bytes()
+        before = [block.group() for block in _PUBLIC.finditer(written)]
         try:
-            key = load_pem_private_key(file.read_bytes(), None)
+            key = load_pem_private_key(_PUBLIC.sub(b"", written), None)
+            retired = [load_pem_public_key(block) for block in before]
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
+            key, retired = None, []
+        known = [each for each in retired if isinstance(each, Ed25519PublicKey)]
+        if not isinstance(key, Ed25519PrivateKey) or len(known) < len(before):
             raise ValueError(f"{file} holds no Ed25519 private key (PEM, without a password)")
-        return cls(key, datetime.fromtimestamp(file.stat().st_mtime, UTC))
+        return cls(key, datetime.fromtimestamp(file.stat().st_mtime, UTC), known)
 
     def sign(self, payload: Mapping[str, Any], payload_type: str) -> dict[str, Any]:
         """A DSSE envelope around the canonical JSON (RFC 8785) of a statement."""

@@ -126,17 +126,20 @@ def create_router(intake: Intake, signer: Signer, stopping: asyncio.Event) -> AP
 
     @router.get("/keys")
     async def show_keys(request: Request) -> Response:
-        """The public keys that receipts are signed with."""
-        public = signer.public
-        key = {
-            "keyid": public.keyid,
-            "algorithm": "ed25519",
-            "public": public.base64,
-            "pem": public.pem,
-            "use": "receipt",
-            "created_at": None if signer.since is None else rfc3339(signer.since),
-        }
-        return conditional(request, json_bytes({"keys": [key]}))
+        """The public keys that receipts are signed with: the present one first, then those of before."""
+        since = None if signer.since is None else rfc3339(signer.since)
+        keys = [
+            {
+                "keyid": public.keyid,
+                "algorithm": "ed25519",
+                "public": public.base64,
+                "pem": public.pem,
+                "use": "receipt",
+                "created_at": since if public == signer.public else None,
+            }
+            for public in (signer.public, *signer.retired)
+        ]
+        return conditional(request, json_bytes({"keys": keys}))
 
     @router.post("/preflight")
     async def check_first(body: NewPreflight, team: Team) -> Response:

@@ -47,3 +47,19 @@ def test_the_pem_is_the_same_key_for_other_tools() -> None:
     signer = Signer(Ed25519PrivateKey.generate())
     loaded = load_pem_public_key(signer.public.pem.encode())
     assert loaded.public_bytes_raw() == signer.public.raw  # type: ignore[union-attr]
+
+
+def test_keys_of_before_stay_known_after_a_rotation(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.pem", tmp_path / "new.pem"
+    before = Signer.load(old)
+    receipt = before.sign({"bytes": 12}, RECEIPT_TYPE)
+    Signer.load(new)
+    new.write_bytes(new.read_bytes() + before.public.pem.encode())
+    after = Signer.load(new)
+    assert after.public.keyid != before.public.keyid
+    assert after.retired == (before.public,)
+    keys = {public.keyid: public.raw for public in (after.public, *after.retired)}
+    assert verify(receipt, keys, RECEIPT_TYPE) == b'{"bytes":12}'
+    assert verify(after.sign({"bytes": 12}, RECEIPT_TYPE), keys, RECEIPT_TYPE) == b'{"bytes":12}'
+    new.write_bytes(before.public.pem.encode() + new.read_bytes())
+    assert Signer.load(new).public == after.public, "in any order"
