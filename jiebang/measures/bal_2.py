@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from jiebang.measures.definition import Measure, Plan, Rows, Subject, literal, ratio
+from jiebang.measures.distinct import record_columns
 from jiebang.measures.labels import without_label
 from jiebang.result import Evidence, MeasureResult, Status
 
@@ -13,21 +16,32 @@ def unmet(subject: Subject) -> Status | None:
 
 
 def plan(subject: Subject) -> Plan:
-    """Declared classes with at least `min_per_class` records / declared classes.
+    """Declared classes with at least `min_per_class` distinct records / declared classes.
 
-    A label that is none of the declared classes helps no class. Many records of the frequent classes do not make up
-    for a rare one.
+    Records are distinct as for DUP-1, so copies of the rare ones do not help; neither does a label that is none of the
+    declared classes, nor many records of a frequent one.
     """
     column, classes = subject.column(subject.declared.label or ""), subject.declared.classes
     assert column is not None
     needed = subject.declared.min_per_class or 1
     label = f"s{column.index}"
-    chosen = " OR ".join(f"{label} = {literal(name)}" for name in classes)
-    sizes = Rows(f"SELECT {label} AS c, count(*) AS n FROM {subject.table.relation} WHERE {chosen} GROUP BY {label}")
-    found = {str(name): int(n or 0) for name, n in (yield [sizes]).rows(sizes)}
-    short = sorted((found.get(name, 0), place, name) for place, name in enumerate(classes))
+    chosen = f"{label} IN ({', '.join(literal(name) for name in classes)})"
+    cells = ", ".join(f"s{index} AS p{index}" for index in record_columns(subject))
+    # A hash that occurs once is of a record that is equal to no other; of the rest, equality decides.
+    alike = f"SELECT h FROM {subject.table.relation} GROUP BY h HAVING count(*) > 1"
+    sizes = Rows(
+        f"WITH hashes AS MATERIALIZED ({alike}) "
+        f"SELECT {label} AS c, count(*) AS n FROM {subject.table.relation} "
+        f"WHERE {chosen} AND NOT (h IN (SELECT h FROM hashes)) GROUP BY {label} UNION ALL "
+        f"SELECT c, count(*) AS n FROM (SELECT DISTINCT {label} AS c, {cells} FROM {subject.table.relation} "
+        f"WHERE {chosen} AND h IN (SELECT h FROM hashes)) AS candidates GROUP BY c"
+    )
+    found: Counter[str] = Counter()
+    for name, n in (yield [sizes]).rows(sizes):
+        found[str(name)] += int(n or 0)
+    short = sorted((found[name], place, name) for place, name in enumerate(classes))
     evidence = [
-        Evidence(column=column.name, note=f"{n} of {needed} records of class {name[:40]}")
+        Evidence(column=column.name, note=f"{n} of {needed} distinct records of class {name[:40]}")
         for n, _, name in short
         if n < needed
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, pointer_query, ratio
+from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, literal, pointer_query, ratio
 from jiebang.measures.labels import without_label
 from jiebang.measures.missing import present_cells
 from jiebang.result import MeasureResult
@@ -11,18 +11,24 @@ from jiebang.result import MeasureResult
 def plan(subject: Subject) -> Plan:
     """Records with a label / N.
 
-    A label is missing as any cell is. A record that nobody has labelled lowers it; filling the hole with a word that
-    is declared to be a missing marker does not raise it.
+    A label is missing as any cell is; where classes are declared, a word that is none of them is no label, so neither
+    "unknown" nor "to do" fills a hole. A record that nobody has labelled lowers it.
     """
     column = subject.column(subject.declared.label or "")
     assert column is not None
-    present = present_cells(column)
+    cell, classes = f"s{column.index}", subject.declared.classes
+    labelled = present_cells(column)
+    hole = f"{cell} IS NULL"
+    if classes:
+        listed = f"{cell} IN ({', '.join(literal(name) for name in classes)})"
+        labelled = Aggregate(f"count(*) FILTER (WHERE {listed})")
+        hole += f" OR NOT ({listed})"
     records = subject.table.records
-    num = (yield [present]).integer(present)
+    num = (yield [labelled]).integer(labelled)
     evidence = []
     if num < records:
-        holes = Rows(pointer_query(subject.table.relation, f"s{column.index} IS NULL", 0, POINTERS))
-        evidence = [subject.pointer(f, r, column.name, "missing") for _, f, r in (yield [holes]).integers(holes)]
+        holes = Rows(pointer_query(subject.table.relation, hole, 0, POINTERS))
+        evidence = [subject.pointer(f, r, column.name, "no label") for _, f, r in (yield [holes]).integers(holes)]
     return ratio(MEASURE.id, subject, num, records, evidence=evidence)
 
 

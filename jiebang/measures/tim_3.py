@@ -13,7 +13,7 @@ def plan(subject: Subject) -> Plan:
 
     Missing and unreadable times are dropped before steps are formed; a time without a zone is UTC. The order is that
     of the file. Equal times are no step forward, so a repeated record lowers it, as does one that comes too late.
-    Failed when no time can be read.
+    Failed when no time can be read; in a challenge also when there is no step, since every record is a series.
     """
     times = SeriesOfTimes(subject)
     steps = (
@@ -25,7 +25,7 @@ def plan(subject: Subject) -> Plan:
         f"FROM {steps}"
     )
     ((den, num, readable),) = (yield [counted]).integers(counted)
-    if not readable:
+    if not readable or (subject.closed and not den):
         return MEASURE.result(subject, Status.FAILED)
     evidence = []
     if num < den:

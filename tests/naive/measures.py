@@ -238,7 +238,7 @@ def tim_3(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     if not series:
         return FAILED
     steps = [later > earlier for times in series for earlier, later in pairwise(times)]
-    return ratio(sum(steps), len(steps))
+    return FAILED if table.closed and not steps else ratio(sum(steps), len(steps))
 
 
 def com_5(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
@@ -352,7 +352,8 @@ def com_4(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     found = labels(table)
     if isinstance(found, NaiveResult):
         return found
-    return ratio(sum(label is not None for label in found), table.records)
+    classes = table.declare.get("classes")
+    return ratio(sum(label is not None and label in (classes or [label]) for label in found), table.records)
 
 
 def bal_2(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
@@ -363,7 +364,8 @@ def bal_2(table: NaiveTable, tables: list[NaiveTable]) -> NaiveResult:
     if isinstance(found, NaiveResult):
         return found
     classes = table.declare["classes"]
-    return ratio(sum(found.count(name) >= needed for name in classes), len(classes))
+    distinct = {(label, record(table, row, None)) for row, label in enumerate(found)}
+    return ratio(sum(sum(label == name for label, _ in distinct) >= needed for name in classes), len(classes))
 
 
 def record(table: NaiveTable, row: int, without: str | None) -> tuple[str | None, ...]:
