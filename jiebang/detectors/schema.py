@@ -49,7 +49,7 @@ def _ending(listed: Sequence[str], latin: str, chinese: str, *, needed: bool) ->
     """Names that end in a word, behind which one of some words may stand; a Latin one must, if it is `needed`."""
     plain = "|".join(word for word in listed if word.isascii())
     other = "|".join(word for word in listed if not word.isascii())
-    return re.compile(rf"(?:(?<![a-z])(?:{plain})(?: ?(?:{latin})){'+' if needed else '?'}|(?:{other})(?:{chinese})?)$")
+    return re.compile(rf"(?:(?<![a-z])(?:{plain})(?: (?:{latin})){'+' if needed else '?'}|(?:{other})(?:{chinese})?)$")
 
 
 _PERSON = _ending(
