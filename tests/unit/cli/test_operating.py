@@ -22,12 +22,12 @@ def test_a_service_without_dead_letters_is_told_from_those_with(
 
 def test_the_doctor_leaves_out_what_the_key_may_not_read(logged_in: Command, platform: Platform) -> None:
     for service in SERVICES:
-        platform.answers["GET", f"/v1/ops/{service}/dead-letters"] = problem(
-            403, "forbidden", "A key of the role team may not do this."
-        )
+        refused = problem(403, "forbidden", "A key of the role team may not do this.")
+        platform.answers["GET", f"/v1/ops/{service}/dead-letters"] = refused
+        platform.answers["GET", f"/v1/ops/{service}/streams"] = refused
     ran = logged_in("ops", "doctor")
     assert ran.code == 0
-    assert ran.out.count("not checked: needs an operator's key") == len(SERVICES)
+    assert ran.out.count("not checked: needs an operator's key") == 2 * len(SERVICES)
     assert "✗" not in ran.out
     found = logged_in("ops", "doctor", "--json").json
     assert found["well"] is True
@@ -37,7 +37,8 @@ def test_the_doctor_leaves_out_what_the_key_may_not_read(logged_in: Command, pla
 
 def test_what_is_wrong_is_told_beside_what_was_not_checked(logged_in: Command, platform: Platform) -> None:
     for service in SERVICES:
-        platform.answers["GET", f"/v1/ops/{service}/dead-letters"] = problem(403, "forbidden", "Not with this key.")
+        for what in ("dead-letters", "streams"):
+            platform.answers["GET", f"/v1/ops/{service}/{what}"] = problem(403, "forbidden", "Not with this key.")
     platform.answers["GET", "/v1/keys"] = problem(403, "forbidden", "Nobody may read this.")
     ran = logged_in("ops", "doctor", "--json")
     assert ran.code == 1
