@@ -8,7 +8,9 @@ from jiebang.detectors.definition import Candidate, Detector, FindClass, Kind, a
 from jiebang.detectors.lists import words
 
 CLASSES = (
-    FindClass("phone", Kind.PERSONAL, "mobile phone number", "手机号", "Take it out, or mask its middle: 138****5678."),
+    FindClass(
+        "phone", Kind.PERSONAL, "mobile phone number", "手机号", "Take it out, or mask its middle: `138****5678`."
+    ),
     FindClass("email", Kind.PERSONAL, "e-mail address", "电子邮箱", "Take it out, or keep the domain alone."),
     FindClass("qq", Kind.PERSONAL, "QQ number", "QQ 号", "Take it out."),
     FindClass("wechat", Kind.PERSONAL, "WeChat id", "微信号", "Take it out."),

@@ -11,7 +11,7 @@ from jiebang.detectors.lists import words
 
 CLASSES = (
     FindClass(
-        "ip_address", Kind.PERSONAL, "IP address", "IP 地址", "Take it out, or cut it to its network: 114.114.0.0."
+        "ip_address", Kind.PERSONAL, "IP address", "IP 地址", "Take it out, or cut it to its network: `114.114.0.0`."
     ),
     FindClass(
         "mac_address",

@@ -13,7 +13,7 @@ CLASSES = (
         Kind.PERSONAL,
         "number plate",
         "车牌号",
-        "Take it out, or keep the province and city alone: 京A*****.",
+        "Take it out, or keep the province and city alone: `京A*****`.",
     ),
     FindClass(
         "vin",
