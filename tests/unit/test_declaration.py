@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jiebang.constraints import Domain, Period, Split
 from jiebang.declaration import DEFAULT_MISSING, Declaration, ForeignKey, TableDeclaration, without_extensions
 from jiebang.errors import DeclarationError
+from jiebang.rules import Rule
 
 
 def write(folder: Path, text: str, name: str = "declare.yaml") -> Path:
@@ -34,6 +37,11 @@ def test_every_key_is_read() -> None:
             "text": ["note"],
             "foreign_keys": [{"fields": ["f"], "to": "b.csv", "key": ["k"]}],
             "classes": ["x", 1],
+            "domains": {"d": ["u", 2], "e": {"min": 0.5, "max": 10, "pattern": "[0-9.]+"}},
+            "period": {"from": datetime.date(2024, 1, 1), "to": "2024-12-31"},
+            "split": {"column": "part", "train": "train", "test": ["test", "dev"]},
+            "min_per_class": 5,
+            "rules": ["a < e", {"name": "order", "rule": "time(begin) <= time(end)"}],
         }
     ).default
     assert table == TableDeclaration(
@@ -51,8 +59,17 @@ def test_every_key_is_read() -> None:
         text=("note",),
         foreign_keys=(ForeignKey(("f",), "b.csv", ("k",)),),
         classes=("x", "1"),
+        domains={"d": Domain(values=("u", "2")), "e": Domain(pattern="[0-9.]+", least="0.5", greatest="10")},
+        period=Period("2024-01-01", "2024-12-31"),
+        split=Split(("train",), ("test", "dev"), "part"),
+        min_per_class=5,
+        rules=(Rule("a < e"), Rule("time(begin) <= time(end)", "order")),
     )
-    assert table.named_columns() == ("a", "b", "y", "t", "s", "note", "f")
+    named = ("a", "b", "y", "t", "s", "note", "f", "d", "e", "part", "begin", "end")
+    assert table.named_columns() == named
+    assert [table.type_of(name) for name in ("a", "d", "e", "begin")] == ["integer", None, "decimal", "timestamp"]
+    assert table.instants() == ("t", "begin", "end")
+    assert Declaration.parse(Declaration(default=table).as_dict()).default == table
 
 
 def test_what_is_written_comes_back_as_json() -> None:
@@ -82,6 +99,31 @@ def test_what_is_written_comes_back_as_json() -> None:
         ({"records": 0}, ["records"], "above 0"),
         ({"records": "many"}, ["records"], "above 0"),
         ({"grid": "hourly"}, ["grid"], "1h"),
+        ({"grid": "1month"}, ["grid"], "ms, s, sec, min, h, d, w"),
+        ({"grid": "900000000w"}, ["grid"], "1h"),
+        ({"domains": {"a": []}}, ["domains", "a"], "1 to 10,000"),
+        ({"domains": {"a": ["x", " x"]}}, ["domains", "a"], "differ"),
+        ({"domains": {"a": {}}}, ["domains", "a"], "allows everything"),
+        ({"domains": {"a": {"least": 1}}}, ["domains", "a", "least"], "values, pattern, min, max"),
+        ({"domains": {"a": {"pattern": "(?=x)"}}}, ["domains", "a", "pattern"], "RE2"),
+        ({"domains": {"a": {"pattern": "a" * 1001}}}, ["domains", "a", "pattern"], "1000"),
+        ({"domains": {"a": {"min": "low"}}}, ["domains", "a", "min"], "a number or a time, not `low`"),
+        ({"domains": {"a": {"min": 1e-9}}}, ["domains", "a", "min"], "six places"),
+        ({"domains": {"a": {"min": 2, "max": 1}}}, ["domains", "a"], "allows nothing"),
+        ({"domains": {"a": {"min": 2, "max": "2024-01-01"}}}, ["domains", "a", "max"], "mixes numbers and times"),
+        ({"types": {"a": "text"}, "domains": {"a": {"min": 2}}}, ["domains", "a"], "declared text"),
+        ({"types": {"a": "integer"}, "domains": {"a": {"max": "2024-01-01"}}}, ["domains", "a"], "date or timestamp"),
+        ({"period": {}}, ["period"], "`from`, `to` or both"),
+        ({"period": {"from": "January"}}, ["period", "from"], "YYYY-MM-DD"),
+        ({"period": {"from": "2024-02-01", "to": "2024-01-01"}}, ["period"], "is after `to`"),
+        ({"split": {"train": ["a"]}}, ["split"], "lacks `test`"),
+        ({"split": {"train": ["a"], "test": ["a"]}}, ["split", "test"], "`a` is for training and for testing"),
+        ({"split": {"train": ["a"], "test": []}}, ["split", "test"], "empty list"),
+        ({"min_per_class": 0}, ["min_per_class"], "above 0"),
+        ({"min_per_class": 3}, ["min_per_class"], "needs `label`"),
+        ({"min_per_class": 3, "label": "y"}, ["min_per_class"], "needs `classes`"),
+        ({"rules": "a < b"}, ["rules"], "must be a list"),
+        ({"rules": [f"a < {n}" for n in range(201)]}, ["rules"], "1 to 200 rules"),
         ({"as_of": "2026-02-30"}, ["as_of"], "YYYY-MM-DD"),
         ({"foreign_keys": [{"fields": ["a"], "to": "b.csv"}]}, ["foreign_keys", 0], "lacks `key`"),
         ({"foreign_keys": [{"fields": ["a", "b"], "to": "b.csv", "key": ["k"]}]}, ["foreign_keys", 0], "each side"),
