@@ -1,4 +1,9 @@
-"""ANN-1, box validity."""
+"""ANN-1, box validity.
+
+Aligned with the accuracy of ISO/IEC 5259-2 and the correctness of content (数据内容正确性) of GB/T 36344-2018.
+
+Example: of 200 boxes three end more than a pixel beyond their image and one has no width: 196/200 = 0.980000.
+"""
 
 from __future__ import annotations
 

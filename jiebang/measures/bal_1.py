@@ -1,4 +1,10 @@
-"""BAL-1, label balance."""
+"""BAL-1, label balance.
+
+Aligned with the balance of ISO/IEC 5259-2 (label distribution); GB/T 36344-2018 has no counterpart. Entropy after C. E.
+Shannon, 1948.
+
+Example: the penguins by species, 152, 124 and 68 of three classes: 0.954982.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""BAL-2, class adequacy."""
+"""BAL-2, class adequacy.
+
+Aligned with the balance and the effectiveness of ISO/IEC 5259-2; GB/T 36344-2018 has no counterpart.
+
+Example: `min_per_class: 30` over 714 sunny, 411 foggy, 259 rainy, 54 drizzly and 23 snowy days: 4/5 = 0.800000.
+"""
 
 from __future__ import annotations
 

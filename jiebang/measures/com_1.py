@@ -1,4 +1,10 @@
-"""COM-1, value completeness."""
+"""COM-1, value completeness.
+
+Aligned with the value completeness of ISO/IEC 5259-2 and the completeness of data elements (数据元素完整性) of GB/T
+36344-2018.
+
+Example: the penguins of Palmer Station, 344 records of 8 columns with 19 missing cells: 2733/2752 = 0.993096.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""COM-2, worst required field."""
+"""COM-2, worst required field.
+
+Aligned with the feature completeness of ISO/IEC 5259-2 and the completeness of data elements (数据元素完整性) of GB/T
+36344-2018.
+
+Example: of 344 penguins 11 have no sex, and no other column has more holes: 333/344 = 0.968023.
+"""
 
 from __future__ import annotations
 

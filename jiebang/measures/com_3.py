@@ -1,4 +1,10 @@
-"""COM-3, complete records."""
+"""COM-3, complete records.
+
+Aligned with the record completeness of ISO/IEC 5259-2 and the completeness of data records (数据记录完整性) of GB/T
+36344-2018.
+
+Example: of 336,776 flights 327,346 have all their columns: 0.971999.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""COM-5, grid completeness."""
+"""COM-5, grid completeness.
+
+Aligned with the value occurrence completeness of ISO/IEC 5259-2 and the completeness of data records (数据记录完整性)
+of GB/T 36344-2018.
+
+Example: a year of hourly temperatures of San Francisco without the hour that summer time leaves out, 2010-03-14T03:00:
+8759/8760 = 0.999886.
+"""
 
 from __future__ import annotations
 

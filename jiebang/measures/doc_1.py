@@ -1,4 +1,10 @@
-"""DOC-1, documentation aspects."""
+"""DOC-1, documentation aspects.
+
+Aligned with the description documents of TC609-5-2025-04 (0101 to 0104) and the understandability of ISO/IEC 5259-2.
+
+Example: a README with a summary, a licence, the files and their fields, each under a heading with text: 4/20 =
+0.200000.
+"""
 
 from __future__ import annotations
 

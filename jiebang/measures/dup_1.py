@@ -1,4 +1,9 @@
-"""DUP-1, exact uniqueness."""
+"""DUP-1, exact uniqueness.
+
+Aligned with the similarity of ISO/IEC 5259-2 and the duplicate rate (数据重复率) of GB/T 36344-2018.
+
+Example: `a`, ` a ` and `b` are two distinct records of three: 2/3 = 0.666667.
+"""
 
 from __future__ import annotations
 

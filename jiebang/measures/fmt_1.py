@@ -1,4 +1,10 @@
-"""FMT-1, parseable records."""
+"""FMT-1, parseable records.
+
+Aligned with the compliance of ISO/IEC 5259-2 and the format conformity (数据格式合规性) of GB/T 36344-2018.
+
+Example: under a header of three columns, of 1,000 rows two have four fields and one has a quote that is never closed
+before the next: 997/1000 = 0.997000.
+"""
 
 from __future__ import annotations
 

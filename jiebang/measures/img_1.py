@@ -1,4 +1,9 @@
-"""IMG-1, image quality."""
+"""IMG-1, image quality.
+
+Aligned with the brightness and the resolution under the balance of ISO/IEC 5259-2; GB/T 36344-2018 has no counterpart.
+
+Example: of 50 images one is cut off in the middle and two are 16 pixels wide: 47/50 = 0.940000.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""LAB-3, label consistency."""
+"""LAB-3, label consistency.
+
+Aligned with the data label consistency of ISO/IEC 5259-2 and the consistency of the same data (相同数据一致性) of GB/T
+36344-2018.
+
+Example: `a` labelled p and q, `b` labelled p twice, `c` labelled once: two clusters of which one agrees, 1/2 =
+0.500000.
+"""
 
 from __future__ import annotations
 

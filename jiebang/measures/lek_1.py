@@ -1,4 +1,10 @@
-"""LEK-1, split separation."""
+"""LEK-1, split separation.
+
+Aligned with the similarity of ISO/IEC 5259-2, for the independence of test from training data; GB/T 36344-2018 has no
+counterpart.
+
+Example: of the test records `a`, `b` and `c` the training part holds `a` and `b`: 1/3 = 0.333333.
+"""
 
 from __future__ import annotations
 

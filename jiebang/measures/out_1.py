@@ -1,4 +1,11 @@
-"""OUT-1, extreme values."""
+"""OUT-1, extreme values.
+
+Aligned with the risk of dataset inaccuracy of ISO/IEC 5259-2 and the correctness of content (数据内容正确性) of GB/T
+36344-2018. Median and MAD after F. R. Hampel, 1974.
+
+Example: twenty ages from 20 to 39 and three of 900: 20/23 = 0.869565. Four of 900 among 104 prices are a shape: the
+column leaves.
+"""
 
 from __future__ import annotations
 

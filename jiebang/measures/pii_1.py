@@ -1,4 +1,11 @@
-"""PII-1, records without personal information."""
+"""PII-1, records without personal information.
+
+Aligned with GB/T 35273-2020 for what personal information is, the compliance of ISO/IEC 5259-2 and the security norms
+(安全规范) under the normativity of GB/T 36344-2018.
+
+Example: ten records, of which one holds a mobile number and another an identity number with the right check character:
+8/10 = 0.800000.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""PII-2, records without sensitive personal information."""
+"""PII-2, records without sensitive personal information.
+
+Aligned with GB/T 45574-2025 for what is sensitive, and the compliance of ISO/IEC 5259-2.
+
+Example: ten records, of which one holds a bank card that passes Luhn's test: 9/10 = 0.900000.
+"""
 
 from __future__ import annotations
 

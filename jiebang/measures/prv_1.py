@@ -1,4 +1,10 @@
-"""PRV-1, provenance."""
+"""PRV-1, provenance.
+
+Aligned with the credibility and the traceability of ISO/IEC 5259-2 and the record fields of TC609-5-2025-04.
+
+Example: of 100 records 98 name source, details and time, and of these three come from the web with details that are no
+address: 95/100 = 0.950000.
+"""
 
 from __future__ import annotations
 

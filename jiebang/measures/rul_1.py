@@ -1,4 +1,11 @@
-"""RUL-1, business and physical rules."""
+"""RUL-1, business and physical rules.
+
+Aligned with the semantic accuracy of ISO/IEC 5259-2 and the business rules (业务规则) under the normativity of GB/T
+36344-2018.
+
+Example: `low <= open <= high` over 10, 12, 9 and 13, 12, 9 and 10, 12, NA (open, high, low): it applies to two records
+and one keeps it, 1/2 = 0.500000.
+"""
 
 from __future__ import annotations
 

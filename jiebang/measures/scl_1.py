@@ -1,4 +1,9 @@
-"""SCL-1, scale."""
+"""SCL-1, scale.
+
+Aligned with the effectiveness of ISO/IEC 5259-2 (enough data for the task); GB/T 36344-2018 has no counterpart.
+
+Example: `records: 4000` over 3,060 records of which 60 repeat others: 3000/4000 = 0.750000.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""TIM-1, currency."""
+"""TIM-1, currency.
+
+Aligned with the currentness of ISO/IEC 5259-2 and the correctness by period (基于时间段的正确性) of GB/T 36344-2018.
+
+Example: `period: {from: 2024-01-01, to: 2024-12-31}` over 2023-12-31, 2024-05-01 and a missing time: 1/3 = 0.333333.
+"""
 
 from __future__ import annotations
 

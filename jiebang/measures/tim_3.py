@@ -1,4 +1,9 @@
-"""TIM-3, time order."""
+"""TIM-3, time order.
+
+Aligned with the consistency of ISO/IEC 5259-2 and the sequence in time (时序性) of GB/T 36344-2018.
+
+Example: the days 2, 1, 1, 5 of a month make three steps, of which one goes forward: 1/3 = 0.333333.
+"""
 
 from __future__ import annotations
 

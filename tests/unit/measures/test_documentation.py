@@ -5,14 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from jiebang.declaration import KEYS
-from jiebang.measures import MEASURES
-from jiebang.measures.catalogue import section
+from jiebang.measures import EVERY, MEASURES
+from jiebang.measures.catalogue import page, section
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "measures.md"
 
 
-def test_the_page_holds_what_the_catalogue_writes() -> None:
-    assert section() in PAGE.read_text(encoding="utf-8"), "run `python -m jiebang.measures.catalogue` and paste it"
+def test_the_list_holds_what_the_catalogue_writes() -> None:
+    assert section() in PAGE.read_text(encoding="utf-8"), "run `python -m jiebang.measures.catalogue docs`"
+
+
+def test_every_measure_has_the_page_that_the_catalogue_writes() -> None:
+    folder = PAGE.parent / "measures"
+    written = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    assert set(written) == {measure.id for measure in EVERY}
+    assert {measure.id: page(measure) for measure in EVERY} == written, (
+        "run `python -m jiebang.measures.catalogue docs`"
+    )
 
 
 def test_every_key_of_the_declaration_is_explained() -> None:
