@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -10,13 +12,17 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from deploy.local.fetch import cache_folder
 
 # Every file of a layer has one time, and that of no build: what did not change keeps its digest.
 LAYER_TIME = 315532800  # 1980-01-01, the first that zip can tell
 AUTHORITIES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+
+
+# About twenty builds of both variants; a build whose dependencies are others keeps about 1 GB.
+_MOST_REMNANTS = 100
 
 
 class CannotBuild(Exception):
@@ -73,9 +79,7 @@ def find_containers() -> Containers:
         LacksTools: there is neither, or none that answers.
     """
     if podman := shutil.which("podman"):
-        if os.geteuid() == 0:
-            return Podman(podman, cache_folder() / "images")
-        return Podman(podman, cache_folder() / "images-rootless")
+        return Podman(cache_folder() / ("images" if os.geteuid() == 0 else "images-rootless"), podman)
     if docker := shutil.which("docker"):
         answer = subprocess.run([docker, "info"], capture_output=True, text=True)
         if answer.returncode == 0:
@@ -114,8 +118,9 @@ class Podman:
     Another podman given `environment` works on the same store.
     """
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str = "podman") -> None:
         self._program = program
+        self._folder = folder
         temporary = folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         # Left to itself, podman asks for more than an unprivileged machine gives.
@@ -171,7 +176,18 @@ class Podman:
         """Builds an image; `fresh` uses no layer of an earlier build."""
         words = ["build", *_build_arguments(dockerfile, name, arguments, fresh), "--layers", "--force-rm"]
         words += ["--isolation", "oci", "--timestamp", str(LAYER_TIME), "--ignorefile", f"{dockerfile}.dockerignore"]
-        self._do(*words, str(context), what=f"building {name}")
+        with open(self._folder / "builds.lock", "w") as lock:
+            self._forget_earlier_builds(lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self._do(*words, str(context), what=f"building {name}")
+
+    def _forget_earlier_builds(self, lock: TextIO) -> None:
+        """Removes what earlier builds left for later ones to use, when it is much and no build is using it."""
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left = self._do("images", "--quiet", "--filter", "dangling=true", what="looking for earlier builds")
+            if len(left.split()) > _MOST_REMNANTS:
+                self._do("image", "prune", "--force", what="forgetting earlier builds")
 
     def look_at(self, name: str) -> Built:
         """What an image in the store consists of."""

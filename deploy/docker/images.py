@@ -28,6 +28,8 @@ DEBOOTSTRAP = "debootstrap"
 class Base:
     """The images that a build starts from."""
 
+    name: str
+    """What `find_base` knows the pair by."""
     runtime: str
     build: str
 
@@ -41,14 +43,15 @@ def find_base(containers: Containers, wanted: str | None = None, say: Say = say)
     if wanted not in (None, DEBOOTSTRAP):
         if not containers.pull(wanted):
             raise CannotBuild(f"the base {wanted} is neither on this machine nor in a registry that it reaches")
-        return Base(wanted, wanted)
+        return Base(wanted, wanted, wanted)
     if wanted is None:
         if containers.pull(OFFICIAL):
             say(f"base: {OFFICIAL}")
-            return Base(OFFICIAL, OFFICIAL)
+            return Base(OFFICIAL, OFFICIAL, OFFICIAL)
         say(f"base: no registry has {OFFICIAL} for this machine, so it is Debian's own Python over debootstrap")
     made = debian_base(say)
-    base = Base(f"localhost/jiebang-base:{made.identity}", f"localhost/jiebang-build-base:{made.identity}")
+    identity = made.identity
+    base = Base(DEBOOTSTRAP, f"localhost/jiebang-base:{identity}", f"localhost/jiebang-build-base:{identity}")
     containers.take_in(made.runtime, base.runtime)
     containers.take_in(made.build, base.build)
     return base

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.docker.containers import Built, CannotBuild, Containers, Podman
-from deploy.docker.images import VARIANTS, Base, archive, bill_of_materials, build, compressed_size, version
+from deploy.docker.images import VARIANTS, Base, archive, bill_of_materials, build, compressed_size, find_base, version
 from tests.eventually import eventually
 from tests.image.locked import group, versions
 from tests.image.test_needs import API, PROCESSES
@@ -215,10 +216,15 @@ def test_every_python_package_is_as_it_is_locked(containers: Containers, images:
 # --- how it is built ---------------------------------------------------------------------------------------------
 
 
-def test_building_it_again_gives_the_same_layers(
+def test_another_machine_builds_the_same_layers(
     containers: Containers, base: Base, images: dict[str, Built], tree: Path
 ) -> None:
-    again = build(containers, base, "engine", context=tree, name="localhost/jiebang-tested-again", fresh=True)
+    if not isinstance(containers, Podman):
+        pytest.skip("docker has one store: there is no other to build in")
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = Podman(Path(folder))
+        found = find_base(elsewhere, base.name)
+        again = build(elsewhere, found, "engine", context=tree, name="localhost/jiebang-tested-elsewhere")
     assert again.layers == images["engine"].layers
 
 
