@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared import metrics
+from shared import metrics, tracing
 from shared.auth import Principal, require
 from shared.clock import Clock
 from shared.codec import Record, decode
@@ -190,7 +190,8 @@ class DeadLetterOffice:
         try:
             event = decode(record)
             if not isinstance(event, UnknownEvent):
-                await consumption.handler(event)
+                with tracing.span(f"redrive {consumption.name} {event.type}", repeats=event.traceparent):
+                    await consumption.handler(event)
         except (DependencyDown, ProjectionBehind):
             raise
         except Exception as error:  # noqa: BLE001 (failure policy: whatever it is, it stays a dead letter)

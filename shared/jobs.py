@@ -87,6 +87,7 @@ class Job:
     error: str | None = None
     worker: str | None = None
     lease_until: datetime | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +162,25 @@ class Jobs:
             return False
         return True
 
-    async def drive_again(self, id: str, *, priority: int = Priority.DRIVEN_AGAIN, attempts_anew: bool = False) -> bool:
+    async def drive_again(
+        self,
+        id: str,
+        *,
+        priority: int = Priority.DRIVEN_AGAIN,
+        attempts_anew: bool = False,
+        traceparent: str | None = None,
+    ) -> bool:
         """Bring a queued job forward, or put a failed one back; True if there was something to do.
 
         A leased job is being worked on: its lease decides. With `attempts_anew` a failed job starts counting again.
+        With a `traceparent` it goes on in that trace, that of whoever asked for it, and in its own otherwise.
         """
         states = [JobState.QUEUED.value, JobState.FAILED.value] if attempts_anew else [JobState.QUEUED.value]
         queued: Document = {
             "state": JobState.QUEUED.value, "unfinished": True, "priority": int(priority), "not_before": "$$NOW",
         }  # fmt: skip
+        if traceparent is not None:
+            queued["traceparent"] = traceparent
         if attempts_anew:
             queued["spared"] = "$attempt"
             queued["behind_since"] = "$$REMOVE"
@@ -386,4 +397,5 @@ def _job(document: Mapping[str, Any]) -> Job:
         error=document.get("error"),
         worker=document.get("worker"),
         lease_until=document.get("lease_until"),
+        traceparent=document.get("traceparent"),
     )

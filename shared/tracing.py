@@ -49,13 +49,21 @@ def current_trace() -> dict[str, str]:
 
 
 @contextmanager
-def span(name: str, *, traceparent: str | None = None, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[trace.Span]:
+def span(
+    name: str,
+    *,
+    traceparent: str | None = None,
+    repeats: str | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> Iterator[trace.Span]:
     """A span around what the block does; continues the trace of `traceparent` if it is a valid one.
 
-    What ran until then is linked, so that one trace leads to the other.
+    What ran until then is linked, so that one trace leads to the other; so is what somebody does once more (`repeats`).
     """
     parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-    until_then = trace.get_current_span().get_span_context()
-    links = [trace.Link(until_then)] if parent is not None and until_then.is_valid else []
+    linked = [trace.get_current_span().get_span_context()] if parent is not None else []
+    if repeats is not None:
+        linked.append(trace.get_current_span(_PROPAGATOR.extract({"traceparent": repeats})).get_span_context())
+    links = [trace.Link(each) for each in linked if each.is_valid]
     with _tracer.start_as_current_span(name, context=parent, kind=kind, links=links) as current:
         yield current

@@ -421,10 +421,12 @@ async def drive_again(id: str, intake: Intake) -> Submission:
     return await refund(id, intake) if submission.ended else submission
 
 
-async def push_scan(submission: Submission, intake: Intake, *, attempts_anew: bool = False) -> None:
+async def push_scan(
+    submission: Submission, intake: Intake, *, attempts_anew: bool = False, traceparent: str | None = None
+) -> None:
     """Bring the scan of a submission to the front of the queue, whether it is queued, lost or failed."""
     if not await queue_scan(submission, intake, priority=Priority.DRIVEN_AGAIN):
-        await intake.scans.drive_again(submission.id, attempts_anew=attempts_anew)
+        await intake.scans.drive_again(submission.id, attempts_anew=attempts_anew, traceparent=traceparent)
 
 
 async def requeue(id: str, intake: Intake) -> Submission:
@@ -435,7 +437,12 @@ async def requeue(id: str, intake: Intake) -> Submission:
         TransitionRefused: it waits for nothing that ingest can begin anew.
     """
     submission = await intake.submissions.load(id, None)
-    if submission.stage is Stage.SCAN:
-        await push_scan(submission, intake, attempts_anew=True)
-        return submission
-    return await _change(intake, id, lambda current, now: current.tell_scoring_again(intake.settings.deadlines, now))
+    upload = await intake.uploads.load(submission.upload, None)
+    with tracing.span("requeue", repeats=upload.traceparent):
+        if submission.stage is Stage.SCAN:
+            mine = tracing.current_traceparent()
+            await push_scan(submission, intake, attempts_anew=True, traceparent=mine)
+            return submission
+        return await _change(
+            intake, id, lambda current, now: current.tell_scoring_again(intake.settings.deadlines, now)
+        )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from services.scoring.score import Score, ScoreState
 from services.scoring.store import Scores
+from shared import tracing
 from shared.auth import Principal, require
 from shared.contracts.board import Role
 from shared.contracts.envelope import rfc3339
@@ -144,7 +145,11 @@ def create_ops_router(*, jobs: Jobs) -> APIRouter:
                 "A scoring ends once, in a score or a failure.",
                 fault=Fault.PLATFORM,
             )
-        driven = [job.id for job in found if await jobs.drive_again(job.id)]
+        driven = []
+        for job in found:
+            with tracing.span("requeue", repeats=job.traceparent):
+                if await jobs.drive_again(job.id, traceparent=tracing.current_traceparent()):
+                    driven.append(job.id)
         return {"jobs": [_shown(job) for job in found], "brought_forward": driven}
 
     return router

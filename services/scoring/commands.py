@@ -60,7 +60,7 @@ async def queue_score(event: Event[SubmissionAccepted], *, all_terms: AllTerms, 
         if await scores.tell_again(assignment.id, cause=event):
             log.warning("score_told_again", submission=fact.submission)
             return
-        driven = await jobs.drive_again(assignment.id)
+        driven = await jobs.drive_again(assignment.id, traceparent=event.traceparent)
         log.info("score_driven_again", submission=fact.submission, brought_forward=driven)
 
 

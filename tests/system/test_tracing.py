@@ -93,6 +93,44 @@ async def test_one_trace_leads_from_the_upload_to_the_webhook(
     assert request != mine, "the request that submitted has a trace of its own, and is linked"
 
 
+async def test_what_an_operator_begins_anew_is_a_trace_of_its_own_that_is_linked_to_the_old(
+    tmp_path: Path, programs: Programs, rng: random.Random
+) -> None:
+    old, new = secrets.token_hex(16), secrets.token_hex(16)
+    with Collector() as collector:
+        async with traced(tmp_path / "platform", programs, collector.url, rng) as competition:
+            key, team = competition.keys["operator"], competition.teams[0]
+            async with competition.platform.held_down("scoring-worker"):
+                upload = await competition.upload(team, competition.dataset(), trace=f"00-{old}-{'1' * 16}-01")
+                submission = await competition.submit_upload(team, upload)
+
+                async def queued() -> bool:
+                    jobs = (await competition.call("GET", "/v1/ops/scoring/jobs", key)).json()["jobs"]
+                    return any(job["submission"] == submission for job in jobs)
+
+                await until(queued, "its score waits")
+                asked = await competition.call(
+                    "POST",
+                    f"/v1/ops/scoring/requeue/{submission}",
+                    key,
+                    headers={"traceparent": f"00-{new}-{'2' * 16}-01"},
+                )
+                assert asked.json()["brought_forward"]
+            assert await competition.settled() == {"ranked": 1}
+
+            async def told() -> bool:
+                return any(span.name == "job score" for span in collector.trace(new))
+
+            await until(told, "the score is in the operator's trace")
+    (requeue,) = [span for span in collector.trace(new) if span.name == "requeue"]
+    assert requeue.links == (old,)
+    names = {(span.process, span.name) for span in collector.trace(new)}
+    assert ("ranking", "scoring.scores score.completed.v1") in names, (
+        f"what followed is there:\n{tree(collector.trace(new))}"
+    )
+    assert not [span for span in collector.trace(old) if span.name == "job score"]
+
+
 def _orphans(spans: list[Span]) -> list[Span]:
     """The spans whose cause is missing; the first was caused by the client."""
     known = {span.id for span in spans} | {"1" * 16}

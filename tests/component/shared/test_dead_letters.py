@@ -9,8 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared import problems
+from shared import problems, tracing
 from shared.auth import Authenticator, Credential, make_key
 from shared.clock import SystemClock
 from shared.contracts.board import Role
@@ -30,11 +33,13 @@ class Projection:
     def __init__(self) -> None:
         self.refused = {"bad", "worse"}
         self.applied: list[tuple[str, int]] = []
+        self.trace: str | None = None
 
     async def __call__(self, event: Event[Any]) -> None:
         if event.subject in self.refused:
             raise PermanentError(f"{event.subject} is refused")
         self.applied.append((event.subject, event.sequence))
+        self.trace = tracing.current_trace().get("trace_id")
 
 
 class Keys:
@@ -130,6 +135,27 @@ async def test_a_redrive_after_the_mend_gives_every_key_its_events_in_order(offi
     assert [letter["key"] for letter in await office.list()] == ["worse", "junk"]
     again = await office.redrive(all=True)
     assert again["redriven"] == []
+
+
+async def test_a_redrive_is_a_trace_of_its_own_that_is_linked_to_that_of_its_event(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    old = "ab" * 16
+    event = team_event("bad").model_copy(update={"traceparent": f"00-{old}-{'1' * 16}-01"})
+    await office.topic.send(event, key=b"bad")
+    await eventually(office.list)
+    office.projection.refused = set()
+    exporter.clear()
+    assert len((await office.redrive(all=True))["redriven"]) == 1
+    (span,) = [each for each in exporter.get_finished_spans() if each.name.startswith("redrive ")]
+    assert span.name == "redrive board.teams team.registered.v1"
+    assert f"{span.context.trace_id:032x}" != old
+    assert [f"{link.context.trace_id:032x}" for link in span.links] == [old]
+    assert office.projection.trace == f"{span.context.trace_id:032x}", "what it does is in the new trace"
 
 
 async def test_the_first_failure_of_a_key_holds_back_the_rest_of_it(office: Office) -> None:
