@@ -146,34 +146,17 @@ class Node:
             group.mkdir()
         containerd = self._start("containerd", "containerd", "--config", self.folder / "containerd.toml")
         await self._until(containerd, self._runtime_answers)
-        for program, options in (
-            (
-                "kubelet",
-                [
-                    f"--config={self.folder / 'kubelet.yaml'}",
-                    f"--kubeconfig={control_plane.kubeconfig('node')}",
-                    f"--hostname-override={NAME}",
-                    f"--node-ip={ADDRESS}",
-                    f"--root-dir={self.folder / 'kubelet'}",
-                    f"--cert-dir={self.folder / 'kubelet-pki'}",
-                ],
-            ),
-            ("kube-proxy", [f"--config={self.folder / 'kube-proxy.yaml'}"]),
-            (
-                "kube-router",
-                [
-                    f"--kubeconfig={control_plane.kubeconfig('controllers')}",
-                    f"--hostname-override={NAME}",
-                    "--run-firewall=true",
-                    "--run-router=false",
-                    "--run-service-proxy=false",
-                    "--run-loadbalancer=false",
-                    "--enable-cni=false",
-                ],
-            ),
-        ):
-            self._start(program, self._programs / program, *options)
-        kubelet = self._processes[1]
+        kubelet = self._start(
+            "kubelet",
+            self._programs / "kubelet",
+            f"--config={self.folder / 'kubelet.yaml'}",
+            f"--kubeconfig={control_plane.kubeconfig('node')}",
+            f"--hostname-override={NAME}",
+            f"--node-ip={ADDRESS}",
+            f"--root-dir={self.folder / 'kubelet'}",
+            f"--cert-dir={self.folder / 'kubelet-pki'}",
+        )
+        self._start("kube-proxy", self._programs / "kube-proxy", f"--config={self.folder / 'kube-proxy.yaml'}")
 
         def ready() -> bool:
             nodes = control_plane.cluster.kubectl("get", "nodes", "-o", "json")
@@ -181,6 +164,19 @@ class Node:
             return any(one["type"] == "Ready" and one["status"] == "True" for each in conditions for one in each)
 
         await self._until(kubelet, ready, 120)
+        # It looks for its own node first, and ends if there is none.
+        policies = self._start(
+            "kube-router",
+            self._programs / "kube-router",
+            f"--kubeconfig={control_plane.kubeconfig('controllers')}",
+            f"--hostname-override={NAME}",
+            "--run-firewall=true",
+            "--run-router=false",
+            "--run-service-proxy=false",
+            "--run-loadbalancer=false",
+            "--enable-cni=false",
+        )
+        await self._until(policies, lambda: "KUBE-ROUTER" in self.do("iptables-save", "--table", "filter"))
 
     def take_in(self, archive: Path) -> None:
         """Gives the node an image out of an archive, as a registry would.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,7 +21,7 @@ from deploy.local.fetch import say
 from tests.eventually import eventually
 from tests.kube.installed import NAMESPACE, RELEASE, Installed, installed
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(1500), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(1500)]
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 4).close(); print('connected')"
 
@@ -127,9 +128,8 @@ async def _run_out_of_memory(platform: Installed) -> None:
     """The kernel kills the worker, for its pod is at its limit: a neighbour in the same container eats what is left."""
     (pod,) = platform.pods("scoring-worker")
     name, restarts = pod["metadata"]["name"], container(pod)["restartCount"]
-    # The kernel is to choose the worker itself and not who eats.
-    glutton = "open('/proc/1/oom_score_adj', 'w').write('1000'); import time\neaten = []\n"
-    glutton += "while True: eaten.append(bytearray(16 << 20)); time.sleep(0.01)"
+    # A file in memory is of no process: the kernel, which looks for the largest, finds the worker and not who eats.
+    glutton = "import os\nfile = os.memfd_create('eaten')\nwhile True: os.write(file, bytes(16 << 20))"
     eating = asyncio.create_task(
         asyncio.to_thread(platform.cluster.exec, f"pod/{name}", NAMESPACE, "python", "-c", glutton)
     )
@@ -141,8 +141,8 @@ async def _run_out_of_memory(platform: Installed) -> None:
             status["restartCount"] > restarts and ended.get("reason") == "OOMKilled" and ended.get("exitCode") == 137
         )
 
-    await eventually(killed, within=120, every=1)
-    await eating
+    await eventually(killed, within=120, every=1, what=f"{name} is killed for want of memory")
+    say(f"{name}: OOMKilled; who ate ended with {(await eating).returncode}")
     await eventually(lambda: container(platform.cluster.get("pod", name, NAMESPACE))["ready"], within=120, every=1)
 
 
@@ -150,10 +150,9 @@ async def _evict(platform: Installed) -> None:
     """A node is drained: the pod is asked to go, and another comes."""
     (pod,) = platform.pods("ingest-scan")
     name = pod["metadata"]["name"]
-    platform.cluster.kubectl(
-        "create", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction", "-f", "-",
-        objects=[{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}],
-    )  # fmt: skip
+    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+    address = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+    platform.cluster.kubectl("create", "--raw", address, "-f", "-", objects=json.dumps(asked))
 
     def replaced() -> bool:
         pods = platform.pods("ingest-scan")
