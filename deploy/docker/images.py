@@ -121,5 +121,8 @@ def _origin(context: Path) -> dict[str, str]:
     revision = git("rev-parse", "HEAD")
     if revision and git("status", "--porcelain", "--", "jiebang", "shared", "services", "deploy/docker", "uv.lock"):
         revision += "-modified"
+    source = git("config", "--get", "remote.origin.url")
+    # An address that others can use, and that holds nobody's password.
+    source = source if source.startswith("https://") and "@" not in source else ""
     created = os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct") or "0"
-    return {"REVISION": revision, "CREATED": datetime.fromtimestamp(int(created), UTC).isoformat()}
+    return {"REVISION": revision, "SOURCE": source, "CREATED": datetime.fromtimestamp(int(created), UTC).isoformat()}

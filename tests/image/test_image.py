@@ -48,11 +48,12 @@ def run_python(containers: Containers, image: Built, script: str) -> Any:
 # --- what it is --------------------------------------------------------------------------------------------------
 
 
-def test_it_says_what_it_is(image: Built, tree: Path) -> None:
+def test_it_says_what_it_is(image: Built) -> None:
     labels = image.settings["Labels"]
     assert labels["org.opencontainers.image.version"] == version()
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert labels["org.opencontainers.image.title"] in image.name.replace("-tested", "")
+    assert {f"org.opencontainers.image.{label}" for label in ("source", "revision", "created")} <= set(labels)
     assert image.settings["User"] == "10001:10001"
     assert image.settings["StopSignal"] in ("SIGTERM", "15")
 
