@@ -103,9 +103,11 @@ def _view(facts: Facts) -> dict[str, Any]:
 
 def _name(facts: Facts) -> str:
     files = facts["dataset"]["files"]
-    if len(files) == 1:
-        return str(files[0]["path"])
-    return f"{files[0]['path']} and {len(files) - 1} more" if files else "Nothing that could be read"
+    if not files:
+        return "Nothing that could be read"
+    # A dataset is called by its data, not by what is written about them.
+    first = next((file for file in files if file["kind"] != "other"), files[0])["path"]
+    return f"{first} and {len(files) - 1} more" if len(files) > 1 else str(first)
 
 
 def _verdict(facts: Facts, lines: tuple[DimensionLine, ...]) -> str:

@@ -216,3 +216,21 @@ def test_a_real_report_is_saved_as_a_page(tmp_path: Path) -> None:
 )
 def test_numbers_are_rounded_but_only_a_whole_looks_whole(value: str, shown: str) -> None:
     assert two_places(Decimal(value)) == shown
+
+
+def test_a_dataset_is_called_by_its_data_not_by_its_readme(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Series\n")
+    (tmp_path / "series.csv").write_text("t,v\n2024-01-01,1\n")
+    page = render_html(jiebang.score(tmp_path, rubric="core-1-draft").as_dict())
+    assert "<title>series.csv and 1 more" in page
+
+
+def test_the_page_of_every_measure_names_all_of_them_in_both_languages(tmp_path: Path) -> None:
+    (tmp_path / "series.csv").write_text("t,v\n2024-01-01,1\n2024-01-03,2\n")
+    declare = {"time": "t", "grid": "1d", "period": {"from": "2024-01-02"}, "domains": {"v": {"max": 1}}}
+    outline = Outline(render_html(jiebang.score(tmp_path, declare=declare, rubric="core-1-draft").as_dict()))
+    for words in ("Grid completeness", "时间网格完整", "Currency", "时效", "Timeliness", "时效性", "Domain conformity"):
+        assert words in outline.words
+    assert "missing before it: 2024-01-02T00:00" in outline.words
+    assert outline.loads == []
+    assert len(set(outline.ids)) == len(outline.ids)
