@@ -172,14 +172,18 @@ def _streams(server: Client, service: str) -> list[dict[str, Any]]:
 @ops_app.command("rebuild")
 def rebuild(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it has ended.")] = True,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Also switch to a board that lacks entries, since no event tells of them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build the leaderboards anew from the events, compare, and switch to them.
 
-    Ends with 1 when a rebuilt board is not the same as the living one was, and with 3 when the rebuild failed.
+    Ends with 1 when a rebuilt board is not the same as the living one was, and with 3 when the rebuild failed. A board
+    with entries that no event tells of stays as it is: the events may have been lost.
     """
     with client() as server:
-        facts = server.post(_path("ranking", "rebuilds"))
+        facts = server.post(_path("ranking", "rebuilds"), {"drop": drop})
         while wait and facts["state"] not in {"done", "failed"}:
             time.sleep(0.5)
             facts = server.get(_path("ranking", f"rebuilds/{quote(str(facts['id']))}"))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
 
 from services.ranking.challenge import Challenge, Phase
 from services.ranking.reading import Page, Reading, View
@@ -131,14 +132,25 @@ def _answer(request: Request, page: Page) -> Response:
     return conditional(request, page.body, etag=page.etag, headers=headers)
 
 
+class NewRebuild(BaseModel):
+    """How boards are to be made anew."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    drop: bool = False
+
+
 def create_ops_router(*, rebuilds: Rebuilds) -> APIRouter:
     """The routes for operators."""
     router = APIRouter(prefix="/v1/ops/ranking", tags=["operations"])
 
     @router.post("/rebuilds", status_code=202)
-    async def start_rebuild(operator: Operator) -> dict[str, Any]:
-        """Make every board anew from the topics, beside the ones that stand, compare, and switch to it."""
-        return await rebuilds.start(by=operator.owner)
+    async def start_rebuild(operator: Operator, asked: NewRebuild = NewRebuild()) -> dict[str, Any]:
+        """Make every board anew from the topics, beside the ones that stand, compare, and switch to it.
+
+        A board with entries that no topic knows stays as it is, unless `drop` is true.
+        """
+        return await rebuilds.start(by=operator.owner, drop=asked.drop)
 
     @router.get("/rebuilds")
     async def list_rebuilds(operator: Operator) -> dict[str, Any]:

@@ -7,6 +7,9 @@ makes the switch start again, and nothing is lost or said twice.
 
 A fact that the board has not folded although its event was acknowledged was lost: it is put on the new board without a
 word. One whose event is still to be read in the ordinary way is left to that way, which also says it.
+
+A board with facts that no topic knows is left as it stands, unless these are to be dropped: more likely than that they
+are wrong, the topics have been lost.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ class Comparison:
     """Facts on the board that are not what the topics say."""
     same: bool
     """Whether standing, pending and history are byte for byte the same."""
+    switched: bool = True
+    """Whether it took its place: not where facts would have been dropped that nobody wanted dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,17 @@ class Rebuilt:
 
 
 async def rebuild(
-    *, generation: str, stale: Iterable[str], boards: Boards, store: Leaderboards, replay: Replay
+    *,
+    generation: str,
+    stale: Iterable[str],
+    boards: Boards,
+    store: Leaderboards,
+    replay: Replay,
+    drop: bool = False,
 ) -> list[Comparison]:
     """Rebuild all boards into `generation` and switch to it; `stale` are generations that earlier attempts left.
+
+    Facts that no topic knows are let go of only with `drop`.
 
     Raises:
         DependencyDown: some boards may be switched and some not, each of them whole; a later rebuild starts anew.
@@ -89,7 +102,7 @@ async def rebuild(
     for (challenge, phase), facts in sorted(read.items()):
         empty = Leaderboard(challenge, phase)
         noted_head = noted.get(empty.id, empty)
-        comparison = await _switch(noted_head, facts, generation, boards=boards, store=store)
+        comparison = await _switch(noted_head, facts, generation, boards=boards, store=store, drop=drop)
         for leftover in stale:
             await store.discard(replace(empty, generation=leftover))
         log.info("board_rebuilt", generation=generation, **asdict(comparison))
@@ -98,15 +111,17 @@ async def rebuild(
 
 
 async def _switch(
-    noted: Leaderboard, read: Sequence[ReadFact], generation: str, *, boards: Boards, store: Leaderboards
+    noted: Leaderboard, read: Sequence[ReadFact], generation: str, *, boards: Boards, store: Leaderboards, drop: bool
 ) -> Comparison:
-    """Make one board anew and switch its head to it."""
+    """Make one board anew and switch its head to it, unless it lacks what the one that stands has."""
     race = Race(noted.id)
     while True:
         # Held, so that this process folds nothing meanwhile; another one may, and then the switch is refused.
         async with boards.held(noted.challenge, noted.phase) as live:
             head, records = await load(store, await store.head(noted.challenge, noted.phase))
             rebuilt = await asyncio.to_thread(made_anew, noted, head, records, read)
+            if rebuilt.comparison.dropped and not drop:
+                return replace(rebuilt.comparison, switched=False)
             target = replace(head, generation=generation)
             await _write(store, target, rebuilt.board.records.values())
             if await store.advance(head, head.switched(generation, differs=not rebuilt.comparison.same)):

@@ -42,10 +42,10 @@ class Rebuilds:
         self._ids = ids
         self._clock = clock
 
-    async def start(self, *, by: str) -> dict[str, Any]:
-        """Ask for a rebuild; how it stands."""
+    async def start(self, *, by: str, drop: bool = False) -> dict[str, Any]:
+        """Ask for a rebuild, which lets go of facts that no topic knows only with `drop`; how it stands."""
         id = self._ids.new("rbd")
-        await self._jobs.queue(id, {"by": by})
+        await self._jobs.queue(id, {"by": by, "drop": drop})
         return {"id": id, "state": "queued"}
 
     async def find(self, id: str) -> dict[str, Any] | None:
@@ -65,12 +65,14 @@ class Rebuilds:
             boards=self._boards,
             store=self._store,
             replay=self._replay,
+            drop=bool(lease.payload.get("drop")),
         )
         await self._reports.keep(
             lease.id,
             {
                 "boards": [asdict(comparison) for comparison in comparisons],
                 "same": all(comparison.same for comparison in comparisons),
+                "switched": all(comparison.switched for comparison in comparisons),
                 "finished_at": rfc3339(self._clock.now()),
             },
         )

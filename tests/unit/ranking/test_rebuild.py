@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,6 +169,21 @@ async def test_a_lost_board_is_rebuilt_from_the_topics_alone() -> None:
     whole = await live(MemoryLeaderboards(), [*SCORES, *INTAKE])
     assert image((await Boards(store).read(*PLACE)).board) == image((await whole.read(*PLACE)).board)
     assert store.events == []
+
+
+@pytest.mark.parametrize("drop", [False, True])
+async def test_a_board_is_not_lost_with_its_topics_unless_that_is_wanted(drop: bool) -> None:
+    store = MemoryLeaderboards()
+    boards = await live(store, [*SCORES, *INTAKE])
+    before = image((await boards.read(*PLACE)).board)
+    [comparison] = await rebuild(
+        generation="rbd_1.1", stale=(), boards=boards, store=store, replay=Topics([]).replay, drop=drop
+    )
+    assert comparison.dropped == 5
+    assert comparison.switched is drop
+    after = (await Boards(store).read(*PLACE)).board
+    assert (image(after) == before) is not drop
+    assert len(after.records) == (0 if drop else 3)
 
 
 class Interrupted(MemoryLeaderboards):
