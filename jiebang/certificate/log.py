@@ -15,8 +15,8 @@ from typing import Any
 
 import rfc8785
 
-from jiebang.certificate.signing import SigningKey, moment
-from jiebang.certificate.verification import REVOCATIONS, sha256
+from jiebang.certificate.signing import KeyList, SigningKey, moment
+from jiebang.certificate.verification import REVOCATIONS, Wrong, open_envelope, sha256
 from jiebang.errors import Fault, JiebangError
 
 ISSUED, REVOKED = "issued", "revoked"
@@ -128,3 +128,13 @@ def revocation_list(entries: Sequence[Entry], key: SigningKey, *, now: datetime)
         "log": {"size": head.size, "head": head.digest},
     }
     return key.sign(payload, REVOCATIONS)
+
+
+def head_of(signed: bytes, keys: KeyList) -> Head:
+    """The head of the log that a signed list of revocations names; raises `LogBroken` if no listed key signed it."""
+    try:
+        payload = json.loads(open_envelope(signed, REVOCATIONS, {key.id: key.public for key in keys.keys}))
+        return Head(int(payload["log"]["size"]), str(payload["log"]["head"]))
+    except (Wrong, ValueError, KeyError, TypeError) as wrong:
+        title = f"The list of revocations is not genuine: {wrong}."
+        raise LogBroken("revocations_broken", title, "It was changed, or a key was taken off the list.") from None

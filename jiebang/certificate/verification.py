@@ -107,6 +107,13 @@ class Verification:
         }
 
 
+def unreadable(wrong: Wrong) -> Verification:
+    """The verification of what could not be read at all."""
+    first, *others = STEPS
+    rest = (Step(name, "not_reached", "an earlier step failed") for name in others)
+    return Verification((Step(first, "failed", str(wrong)), *rest), None)
+
+
 def verify_bundle(
     parts: Mapping[str, bytes],
     *,

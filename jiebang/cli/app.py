@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import jiebang
-from jiebang.cli import board, challenges, describing, judging, login, operating, submissions, verifying
+from jiebang.cli import board, certifying, challenges, describing, judging, login, operating, submissions, verifying
 from jiebang.cli.terminal import (
     Exit,
     Unexpected,
@@ -56,6 +56,7 @@ challenges.add_to(app)
 submissions.add_to(app)
 board.add_to(app)
 verifying.add_to(app)
+certifying.add_to(app)
 operating.add_to(app)
 
 

@@ -1,17 +1,49 @@
-"""`jiebang verify`: a receipt, checked offline."""
+"""`jiebang verify`: a receipt or a certificate, checked offline."""
 
 from __future__ import annotations
 
 import json
+import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
+from jiebang.certificate.verification import (
+    STEPS,
+    File,
+    Verification,
+    Wrong,
+    canonical,
+    fingerprint,
+    read_bundle,
+    root_key,
+    trusted,
+    unreadable,
+    verify_bundle,
+)
 from jiebang.cli.login import read_state
-from jiebang.cli.terminal import AsJson, Exit, WrongUse, escape, local_time, out, print_json, table, transfer
+from jiebang.cli.terminal import (
+    AsJson,
+    Exit,
+    WrongUse,
+    escape,
+    grade_style,
+    local_time,
+    out,
+    print_json,
+    table,
+    transfer,
+)
 from jiebang.packing import Package
 from jiebang.receipt import verify_receipt
+
+ISSUER = "issuer.json"
+"""What `jiebang login` keeps of the platform's issuer: its root key, and the list of keys that it has signed."""
+
+_MARKS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[dim]–[/]", "not_reached": "[dim]·[/]"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -28,16 +60,125 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="The receipt, or the answer to a submission that holds it.")],
+    file: Annotated[
+        Path, typer.Argument(help="A certificate (its zip, or the folder it was unpacked to), or a receipt.")
+    ],
     dataset: Annotated[
-        Path | None, typer.Option(help="Also check that this file or folder is what was handed in.")
+        Path | None, typer.Option(help="Also check that this file or folder is what was certified, or handed in.")
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            help="For a certificate: the issuer's root key, a PEM file or its SHA-256. Default: root.pem beside the "
+            "certificate, else the one kept by login."
+        ),
+    ] = None,
+    revocations: Annotated[
+        Path | None, typer.Option(help="For a certificate: a newer list of revocations than the one in it.")
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option(help="The platform's public keys (GET /v1/keys); default: those kept by login.")
+        Path | None,
+        typer.Option(help="For a receipt: the platform's public keys (GET /v1/keys); default: those kept by login."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a receipt without asking anybody."""
+    """Verify a certificate or a receipt without asking anybody.
+
+    Each step of a certificate is told with a line: the root key, the list of keys, the signature, the manifest, every
+    file of the dataset, the rubric, the report, the score computed anew from the report's integers, and revocation.
+    """
+    if file.is_dir() or file.suffix.lower() == ".zip" or zipfile.is_zipfile(file):
+        _verify_certificate(file, dataset, root, revocations, as_json)
+    else:
+        _verify_receipt(file, dataset, keys, as_json)
+
+
+def _verify_certificate(
+    file: Path, dataset: Path | None, root: str | None, revocations: Path | None, as_json: bool
+) -> None:
+    if not file.exists():
+        raise WrongUse("no_such_path", f"There is nothing at {file}.", "Name the certificate's file.")
+    kept = read_state(ISSUER)
+    newer_keys = canonical(kept["keys"]) if kept else None
+    try:
+        parts = read_bundle(file)
+        known = trusted(parts, _root(file, root, kept))
+        if known is None or kept.get("root") != fingerprint(known):
+            newer_keys = None
+        files = None if dataset is None else _files(dataset)
+        newer = None if revocations is None else _bytes(revocations)
+        now = datetime.now(UTC)
+        found = verify_bundle(parts, root=known, now=now, files=files, keys=newer_keys, revocations=newer)
+    except Wrong as wrong:
+        found = unreadable(wrong)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _show(found)
+    if not found.passed:
+        raise typer.Exit(Exit.NO)
+
+
+def _root(file: Path, named: str | None, kept: dict[str, Any]) -> bytes | str | None:
+    """The issuer's root key: as named, else as it lies beside the certificate, else as login has kept it."""
+    try:
+        if named is not None:
+            return root_key(named)
+        beside = file.resolve().parent / "root.pem"
+        return root_key(str(beside)) if beside.is_file() else kept.get("root")
+    except OSError as error:
+        raise WrongUse("no_root_key", f"{named} cannot be read: {error.strerror}.", "Name a PEM file.") from None
+    except Wrong as wrong:
+        raise WrongUse("no_root_key", f"{named or 'root.pem'}: {wrong}.", "Name the issuer's root key.") from None
+
+
+def _files(dataset: Path) -> list[File]:
+    """The files of a dataset as the engine opens it, archives too.
+
+    In a folder that holds the one file that was handed in, it is that file.
+    """
+    from jiebang.dataset.opening import open_dataset
+
+    def opened(path: Path) -> list[File]:
+        with TemporaryDirectory(prefix="jiebang-") as scratch:
+            files = open_dataset([path], scratch=Path(scratch)).files
+            return [(each.path, each.bytes, each.sha256) for each in files]
+
+    found = opened(dataset)
+    inside = [each for each in dataset.iterdir() if not each.name.startswith(".")] if dataset.is_dir() else []
+    if len(inside) == 1 and inside[0].is_file() and any("/" in path for path, _, _ in found):
+        return opened(inside[0])
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WrongUse("no_such_path", f"{path} cannot be read: {error.strerror}.", "Name a file.") from None
+
+
+def _show(found: Verification) -> None:
+    for step in found.steps:
+        detail = f"[dim]{escape(step.detail)}[/]" if step.outcome != "failed" else f"[red]{escape(step.detail)}[/]"
+        out.print(f"{_MARKS[step.outcome]} {STEPS[step.id]}: {detail}")
+    if found.failed is not None or found.statement is None:
+        out.print("[bold red]This is no valid certificate.[/] Trust nothing that it says.")
+        return
+    predicate = found.statement["predicate"]
+    result = predicate["result"]
+    grade = f"[{grade_style(result['grade'])}]{escape(result['grade'])}[/]"
+    out.print(
+        f"[bold green]The certificate is valid.[/] Total [bold]{escape(result['total'])}[/], grade {grade}, coverage "
+        f"{escape(result['coverage'])}, by rubric {escape(predicate['policy']['id'])}; "
+        f"until {escape(local_time(predicate['expires_at']))}."
+    )
+    out.print("It does not claim:")
+    for sentence in predicate["not_claimed"].values():
+        out.print(f"  [dim]{escape(str(sentence))}[/]")
+
+
+def _verify_receipt(file: Path, dataset: Path | None, keys: Path | None, as_json: bool) -> None:
     document = read_json(file)
     known = read_json(keys) if keys is not None else read_state("keys.json")
     if not known:
