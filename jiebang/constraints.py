@@ -6,7 +6,8 @@ import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from jiebang.declared_values import (
     TRIMMED,
@@ -21,6 +22,9 @@ from jiebang.declared_values import (
 from jiebang.document import KeyPath, refuse_unknown_keys
 from jiebang.errors import DeclarationError
 from jiebang.times import DAY, instant
+
+if TYPE_CHECKING:
+    import duckdb
 
 _NUMBER = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]{1,6}))?")
 _DAY_LENGTH = 10
@@ -183,17 +187,33 @@ def _pattern(value: Any, path: KeyPath) -> str | None:
     pattern = as_optional_text(value, path)
     if pattern is None:
         return None
-    import duckdb  # what reads the cells also says whether the pattern is one
-
     if len(pattern) > _LONGEST_PATTERN or "\0" in pattern:
         raise wrong(path, f"`{written(path)}` is too long a pattern.", f"At most {_LONGEST_PATTERN} characters.")
-    try:
-        with duckdb.connect(":memory:") as connection:
-            connection.execute("SELECT regexp_full_match('', $1)", [pattern]).fetchall()
-    except duckdb.Error as error:
-        detail = str(error).splitlines()[0][:200]
-        raise wrong(path, f"`{written(path)}` is not a pattern: {detail}.", "Write it in the syntax of RE2.") from error
+    fault = _fault_of_pattern(pattern)
+    if fault is not None:
+        raise wrong(path, f"`{written(path)}` is not a pattern: {fault}.", "Write it in the syntax of RE2.")
     return pattern
+
+
+@lru_cache(maxsize=10_000)
+def _fault_of_pattern(pattern: str) -> str | None:
+    """Why a text is no pattern, in the words of what reads the cells; None where it is one."""
+    import duckdb
+
+    try:
+        with _judge_of_patterns().cursor() as cursor:
+            cursor.execute("SELECT regexp_full_match('', $1)", [pattern]).fetchall()
+    except duckdb.Error as error:
+        return str(error).splitlines()[0][:200]
+    return None
+
+
+@cache
+def _judge_of_patterns() -> duckdb.DuckDBPyConnection:
+    # One for all patterns: making a connection takes fifty times as long as asking it, and a dataset may name many.
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"threads": 1})
 
 
 def _bound(value: Any, path: KeyPath) -> str | None:
