@@ -67,6 +67,7 @@ def file_objects(path: str, data: dict[str, Any], paths: frozenset[str]) -> dict
 
 def _files(path: str, data: dict[str, Any], paths: frozenset[str]) -> list[Declared]:
     declared = []
+    folders = {folder for each in paths for folder in _folders(each)}
     for node in listed(term(data, "distribution")):
         if kind(node) != "FileObject":
             continue
@@ -75,12 +76,18 @@ def _files(path: str, data: dict[str, Any], paths: frozenset[str]) -> list[Decla
         place = _place(path, node, paths)
         if place is None and REMOTE.match(named) and not named.startswith("file:"):
             continue  # kept elsewhere, so no part of what was handed in
-        if place is not None and place not in paths and any(other.startswith(f"{place}/") for other in paths):
+        if place is not None and place not in paths and place in folders:
             continue  # an archive that was opened: what it holds is declared, not itself
         digest = term(node, "sha256")
         known = digest.lower() if isinstance(digest, str) and _SHA256.fullmatch(digest) else None
         declared.append(Declared(place, known, path, named))
     return declared
+
+
+def _folders(path: str) -> list[str]:
+    """The folders that a path lies in, from the top."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _place(path: str, node: Mapping[str, Any], paths: frozenset[str]) -> str | None:

@@ -23,6 +23,14 @@ EXTENSION = "jiebang"
 """The property of a resource or record set with those keys of a declaration that the standard has no name for."""
 
 MOST_TABLES = 1_000
+MOST_DECLARED = 100_000
+"""The most columns of all tables together that are looked at."""
+
+MOST_TRIED = 200
+"""The most columns that are tried one by one where not all are in form."""
+
+MOST_FAULTS = 5
+"""The most faults of a table that are told."""
 
 _TYPES = {"integer": "integer", "year": "integer", "number": "decimal", "string": "text"}
 _CROISSANT_TYPES = {
@@ -48,12 +56,17 @@ def declared_by(package: Package) -> PackageDeclaration:
     tables: dict[str, dict[str, Any]] = {}
     by: list[str] = []
     left_out: list[str] = []
+    columns = 0
     readings = [(descriptor, _of_data_package(descriptor, package.paths)) for descriptor in package.data_packages]
     readings += [(descriptor, _of_croissant(descriptor, package.paths)) for descriptor in package.croissants]
     for descriptor, entries in readings:
         for path, entry in entries:
             if path not in package.paths or len(tables) >= MOST_TABLES:
                 continue
+            columns += len(entry.get("types", {})) + len(entry.get("domains", {}))
+            if columns > MOST_DECLARED:
+                left_out.append(f"{descriptor.path}: it declares more than {MOST_DECLARED:,} columns.")
+                break
             usable, faults = _usable(path, entry)
             left_out += [f"{descriptor.path}: {fault}" for fault in faults]
             if usable:
@@ -89,25 +102,27 @@ def _usable(path: str, entry: _Entry) -> tuple[_Entry, list[str]]:
     """The keys of a table's declaration that are in form, and a sentence for each that is not."""
     usable: _Entry = {}
     faults: list[str] = []
+
+    def holds(key: str, value: Any) -> bool:
+        # A bound must suit the type of its column, so types are beside domains.
+        beside = {"types": usable["types"]} if key == "domains" and "types" in usable else {}
+        try:
+            Declaration.parse({"tables": {path: {**beside, key: value}}})
+        except DeclarationError as error:
+            faults.append(error.title)
+            return False
+        return True
+
     for key, value in entry.items():
-        parts = [{name: part} for name, part in value.items()] if key in ("types", "domains") else [value]
-        for part in parts:
-            merged = {**usable.get(key, {}), **part} if isinstance(part, dict) and key in ("types", "domains") else part
-            try:
-                Declaration.parse({"tables": {path: {key: part, **_beside(usable, key, part)}}})
-            except DeclarationError as error:
-                faults.append(error.title)
-            else:
-                usable[key] = merged
-    return usable, faults
-
-
-def _beside(usable: _Entry, key: str, part: Any) -> _Entry:
-    """The type of a column whose domain is looked at, since a bound must suit it."""
-    if key != "domains":
-        return {}
-    types = {name: usable["types"][name] for name in part if name in usable.get("types", {})}
-    return {"types": types} if types else {}
+        if holds(key, value):
+            usable[key] = value
+        elif isinstance(value, dict) and len(value) <= MOST_TRIED:
+            # One column that is not in form takes none of the others with it.
+            faults.pop()
+            kept = {name: part for name, part in value.items() if holds(key, {name: part})}
+            if kept:
+                usable[key] = kept
+    return usable, faults[:MOST_FAULTS]
 
 
 def _of_data_package(descriptor: Descriptor, paths: frozenset[str]) -> Iterator[tuple[str, _Entry]]:

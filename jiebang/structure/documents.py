@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-MOST_DOCUMENTS = 20
+MOST_DOCUMENTS = 10
 """The most documents of a dataset that are read, those nearest to the top first."""
 
+MOST_LINES = 20_000
 MOST_SECTIONS = 5_000
 """The most sections of a document that are looked at."""
 
@@ -47,7 +48,7 @@ def sections(text: str) -> list[Section]:
     A heading with nothing but headings below it has the text of the first of them.
     """
     found: list[tuple[str, list[str]]] = [("", [])]
-    for heading, line in _lines(_without_front_matter(text).split("\n")):
+    for heading, line in _lines(_without_front_matter(text).split("\n", MOST_LINES)[:MOST_LINES]):
         if heading is not None:
             found.append((heading, []))
         elif line.strip():

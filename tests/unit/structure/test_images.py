@@ -266,7 +266,7 @@ def test_classes_are_named_in_several_ways(files: Files) -> None:
         ("", 0),
     ],
 )
-def test_the_names_of_a_yaml_are_counted_and_no_anchor_is_followed(text: str, count: int) -> None:
+def test_the_names_of_a_yaml_are_counted_and_nothing_in_it_is_followed(text: str, count: int) -> None:
     assert class_count(text, None) == count
 
 

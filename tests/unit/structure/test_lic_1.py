@@ -80,6 +80,8 @@ def test_a_licence_file_is_known_by_its_text(text: str, means: str | None) -> No
         {"LICENSE.txt": "CC-BY-4.0"},
         {"许可证.md": "CC0-1.0"},
         {"README.md": "---\nlanguage: [zh]\nlicense: cc-by-4.0\n---\n# t"},
+        {"README.md": "---\nlicense:\n- 'mit'\nother: x\n---\n# t"},
+        {"README.md": '---\nlicense: ["cc0-1.0"]\n---\n# t'},
         {"croissant.json": croissant()},
         {"datapackage.json": json.dumps({"licenses": [{"name": "ODC-By-1.0"}], "resources": []})},
         {"datapackage.json": json.dumps({"resources": [{"path": "t.csv", "licenses": [{"name": "CC0-1.0"}]}]})},
