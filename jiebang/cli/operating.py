@@ -262,8 +262,10 @@ def import_archive(
 
 def _archive(command: str, file: Path, as_json: bool, *options: str) -> None:
     """The services' own tool: it goes to the database, the brokers and the objects themselves, not to the API."""
-    root = Path(jiebang.__file__).parents[1]
-    if not (root / "shared" / "archive").is_dir():
+    # Beside jiebang in its repository; in the image, where every process is started.
+    places = (Path(jiebang.__file__).parents[1], Path.cwd())
+    root = next((place for place in places if (place / "shared" / "archive").is_dir()), None)
+    if root is None:
         raise WrongUse(
             "no_platform_here",
             "Only jiebang is installed here, not the platform.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.cli.conftest import Command
@@ -43,3 +45,19 @@ def test_what_is_wrong_is_told_beside_what_was_not_checked(logged_in: Command, p
     ran = logged_in("ops", "doctor", "--json")
     assert ran.code == 1
     assert [check["name"] for check in ran.json["checks"] if check["well"] is False] == ["ingest"]
+
+
+def test_an_archive_is_for_where_the_platform_is(
+    jiebang: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jiebang.__file__", str(tmp_path / "site-packages" / "jiebang" / "__init__.py"))
+    ran = jiebang("ops", "export", "season.tar")
+    assert ran.code == 2
+    assert "python -m shared.archive export FILE" in ran.err
+
+
+def test_an_archive_is_checked_where_the_platform_is(jiebang: Command, tmp_path: Path) -> None:
+    (tmp_path / "season.tar").write_bytes(b"nothing")
+    assert jiebang("ops", "import", tmp_path / "season.tar", "--check").code == 1
+    assert jiebang("ops", "import", tmp_path / "nowhere.tar", "--check").code == 2
