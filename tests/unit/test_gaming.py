@@ -122,8 +122,8 @@ def judged(files: Files, demand: dict[str, Any], rubric: str = "core-0") -> Repo
 
 
 @cache
-def honest(name: str) -> Report:
-    return judged(penguins(), PENGUINS) if name == "penguins" else judged(flights(), FLIGHTS)
+def honest(name: str, rubric: str = "core-0") -> Report:
+    return judged(penguins(), PENGUINS, rubric) if name == "penguins" else judged(flights(), FLIGHTS, rubric)
 
 
 def changed(change: Callable[[Rows], Rows], name: str = "penguins.csv") -> Callable[[Files], Files]:
@@ -471,14 +471,18 @@ def test_the_honest_datasets_leave_room_to_gain() -> None:
         assert len(honest(name).fixes) >= 4
 
 
+@pytest.mark.parametrize("rubric", ["core-0", "core-1-draft"])
 @pytest.mark.parametrize("trick", PENGUIN_TRICKS)
-def test_no_trick_raises_the_total_of_one_table(trick: str) -> None:
-    assert total(judged(PENGUIN_TRICKS[trick](penguins()), PENGUINS)) <= total(honest("penguins"))
+def test_no_trick_raises_the_total_of_one_table(trick: str, rubric: str) -> None:
+    report = judged(PENGUIN_TRICKS[trick](penguins()), PENGUINS, rubric)
+    assert total(report) <= total(honest("penguins", rubric))
 
 
+@pytest.mark.parametrize("rubric", ["core-0", "core-1-draft"])
 @pytest.mark.parametrize("trick", FLIGHT_TRICKS)
-def test_no_trick_raises_the_total_of_several_tables(trick: str) -> None:
-    assert total(judged(FLIGHT_TRICKS[trick](flights()), FLIGHTS)) <= total(honest("flights"))
+def test_no_trick_raises_the_total_of_several_tables(trick: str, rubric: str) -> None:
+    report = judged(FLIGHT_TRICKS[trick](flights()), FLIGHTS, rubric)
+    assert total(report) <= total(honest("flights", rubric))
 
 
 def invented(models: Rows) -> Rows:

@@ -65,13 +65,15 @@ def weather() -> Files:
     rows: Rows = []
     for row in read(load_case("seattle_weather").files["seattle-weather.csv"]):
         part = "test" if chance.random() < 0.2 else "train"
-        rows.append({"date": row.pop("date"), "station": "SEA", **row, "remark": "clear sky", "part": part})
+        rows.append(
+            {"date": row.pop("date").replace("/", "-"), "station": "SEA", **row, "remark": "clear sky", "part": part}
+        )
     for number, row in enumerate(rows):
         if number % 97 == 3:
             row["temp_min"], row["temp_max"] = row["temp_max"], row["temp_min"]
         if number % 61 == 5:
             row["wind"] = "600"
-        if number % 53 == 7:
+        if number % 97 == 7:
             row["remark"] = "caf\u00c3\u00a9 <br/>"
         if number % 83 == 9:
             row["weather"] = ""
@@ -80,7 +82,7 @@ def weather() -> Files:
     del rows[300:310]
     rows[500:520] = reversed(rows[500:520])
     tested = [row for row in rows if row["part"] == "test"]
-    rows += [{**row, "part": "train"} for row in tested[:25]]
+    rows += [{**row, "part": "train"} for row in tested[:8]]
     rows += [{**row, "weather": "sun" if row["weather"] != "sun" else "rain"} for row in rows[:12]]
     return {"weather.csv": write(rows)}
 
@@ -166,7 +168,7 @@ BLIND_SPOTS: dict[str, Callable[[Files], Files]] = {
     ),
     "damaged text diluted with clean text": on(each(lambda row: {**row, "remark": row["remark"] + " clean" * 100})),
     "training records that are tested called something else": on(
-        lambda rows: rows[:-37] + [{**row, "part": "other"} for row in rows[-37:]]
+        lambda rows: rows[:-20] + [{**row, "part": "other"} for row in rows[-20:]]
     ),
     "repeated records told apart, each by a series of its own": on(own_series),
     "the clean fifth handed in alone": on(lambda rows: rows[:300]),
