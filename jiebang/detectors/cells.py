@@ -19,13 +19,13 @@ import pyarrow as pa
 from jiebang.dataset.tables import Column, ColumnType, Table
 from jiebang.dataset.text_columns import integer_array
 from jiebang.detectors.catalogue import CLASSES, DETECTORS
+from jiebang.detectors.column_scan import SHORTEST, ColumnScan
 from jiebang.detectors.definition import plain_name
 from jiebang.detectors.finds import Found
-from jiebang.detectors.scanning import Cells, Scanner
+from jiebang.detectors.scanning import Scanner
 
 _TYPED = (ColumnType.BOOLEAN, ColumnType.DATE, ColumnType.TIMESTAMP)
 _NUMERIC = (ColumnType.INTEGER, ColumnType.DECIMAL)
-_SHORTEST = 5
 _SHORTEST_NUMBER = 15
 """No number of fewer characters is of a class that a column of numbers may hold under any name."""
 
@@ -36,29 +36,41 @@ _KEPT_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Look:
-    """How one column is looked through: the SQL of its cells, NULL where nothing can be, and what its name says."""
+class Look:
+    """How one column is looked through.
+
+    `nonconforming`: only cells that do not conform to the type; `longer`: and those of as many characters. `keyword`
+    stands before each cell, `without` are the detectors that its name does not ask for.
+    """
 
     column: Column
-    cells: str
-    keyword: str
-    without: frozenset[str]
+    nonconforming: bool = False
+    longer: int = 0
+    keyword: str = ""
+    without: frozenset[str] = frozenset()
+
+    @property
+    def sql(self) -> str:
+        """SQL for the cells, NULL where nothing can be."""
+        s, k = f"s{self.column.index}", f"k{self.column.index}"
+        if not self.nonconforming:
+            return s
+        longer = f" OR strlen({s}) >= {self.longer}" if self.longer else ""
+        return f"CASE WHEN {k} = 0{longer} THEN {s} END"
 
 
-def look_of(column: Column, *, timed: bool = False) -> _Look:
+def look_of(column: Column, *, timed: bool = False) -> Look:
     """How a column is looked through; `timed` if a declared time format says what conforms to its type."""
     name = plain_name(column.name)
     told = [detector for detector in DETECTORS if detector.telling and detector.telling.search(name)]
-    cells = f"s{column.index}"
-    without: frozenset[str] = frozenset()
+    keyword = next((detector.keyword for detector in told if detector.keyword), "")
     if column.type in _TYPED and not timed:
-        cells = f"CASE WHEN k{column.index} = 0 THEN {cells} END"
-    elif column.type in _NUMERIC:
+        return Look(column, nonconforming=True, keyword=keyword)
+    if column.type in _NUMERIC:
         named = {detector.name for detector in DETECTORS if detector.named}
         without = frozenset(named - {detector.name for detector in told})
-        if not told:
-            cells = f"CASE WHEN k{column.index} = 0 OR strlen({cells}) >= {_SHORTEST_NUMBER} THEN {cells} END"
-    return _Look(column, cells, next((detector.keyword for detector in told if detector.keyword), ""), without)
+        return Look(column, not told, _SHORTEST_NUMBER, keyword, without)
+    return Look(column, keyword=keyword)
 
 
 class TableScan:
@@ -79,29 +91,47 @@ class TableScan:
                 self._scan_columns(table.relation, finds, looks[first : first + _COLUMNS_AT_ONCE])
         return replace(table, finds=finds)
 
-    def _scan_columns(self, relation: str, finds: str, looks: Sequence[_Look]) -> None:
-        lengths = ", ".join(f"max(strlen({look.cells}))" for look in looks)
-        longest = self._connection.execute(f"SELECT {lengths} FROM {relation}").fetchall()[0]
-        chosen = [(look, length) for look, length in zip(looks, longest, strict=True) if (length or 0) >= _SHORTEST]
+    def _scan_columns(self, relation: str, finds: str, looks: Sequence[Look]) -> None:
+        chosen, widest = self._worth_a_look(relation, looks)
         if not chosen:
             return
-        widest = max(length for _, length in chosen)
         least, most = _BATCH_ROWS
         rows = max(least, min(most, _BATCH_BYTES // widest))
-        cells = ", ".join(f"{look.cells} AS s{place}" for place, (look, _) in enumerate(chosen))
+        columns = [ColumnScan(self._scanner, self._as_of, look.keyword, look.without) for look in chosen]
+        cells = ", ".join(f"{look.sql} AS s{place}" for place, look in enumerate(chosen))
         # A cursor of its own, since finds are written while it is read.
         with self._connection.cursor() as reading:
             reader = reading.sql(f"SELECT f, r, {cells} FROM {relation}").to_arrow_reader(rows)
             kept = _Kept(self._connection, finds)
             for batch in reader:
-                for place, (look, _) in enumerate(chosen):
-                    column = batch.column(2 + place)
-                    if column.null_count < len(column):
-                        kept.add(batch, look.column.index, *self._scan_cells(look, column))
+                for place, look in enumerate(chosen):
+                    kept.add(batch, look.column.index, *columns[place].scan(batch.column(2 + place)))
             kept.write()
 
-    def _scan_cells(self, look: _Look, column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-        return self._scanner.scan(Cells.of(column, look.keyword), self._as_of, look.without)
+    def _worth_a_look(self, relation: str, looks: Sequence[Look]) -> tuple[list[Look], int]:
+        """The columns that can hold anything, and the most bytes that a cell of them has."""
+        # A table in memory knows the longest text and the least number of a column without being read; a file may not.
+        asked = [f"stats(s{look.column.index})" for look in looks]
+        asked += [f"stats(k{look.column.index})" for look in looks if look.nonconforming]
+        told = self._connection.execute(f"SELECT {', '.join(asked)} FROM {relation} LIMIT 1").fetchall()[0]
+        conforming = {look: k.get("min") == 1 for look, k in zip(_typed(looks), told[len(looks) :], strict=True)}
+        known = {look: s.get("max_string_length") for look, s in zip(looks, told, strict=False)}
+        unknown = [look for look in looks if known[look] is None]
+        if unknown:
+            lengths = ", ".join(f"max(strlen({look.sql}))" for look in unknown)
+            longest = self._connection.execute(f"SELECT {lengths} FROM {relation}").fetchall()[0]
+            known |= dict(zip(unknown, (length or 0 for length in longest), strict=True))
+        chosen = [
+            look
+            for look in looks
+            if known[look] >= SHORTEST
+            and not (conforming.get(look, False) and (not look.longer or known[look] < look.longer))
+        ]
+        return chosen, max((known[look] for look in chosen), default=0)
+
+
+def _typed(looks: Sequence[Look]) -> list[Look]:
+    return [look for look in looks if look.nonconforming]
 
 
 class _Kept:

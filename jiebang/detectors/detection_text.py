@@ -34,6 +34,10 @@ QUICKLY_UNUSUAL = (
 """Patterns of hyperscan over bytes of UTF-8, true wherever `UNUSUAL` is; each by itself is fastest."""
 
 
+TELLING_CHARACTER = r"[0-9@_:.-]"
+"""Whatever is found holds one of these once it is in form: a digit, or what stands in an address, an id or a key."""
+
+
 @cache
 def _dropped_or_digit() -> re.Pattern[str]:
     characters = map(chr, range(0x80, sys.maxunicode + 1))

@@ -25,7 +25,9 @@ CLASSES = (
     ),
 )
 
-_CARDS = entries("cards")
+NETWORKS = tuple((*card["first"], frozenset(card["digits"])) for card in entries("cards"))
+"""The networks of cards: the least and greatest beginning, and how many digits there are."""
+
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 
@@ -41,11 +43,9 @@ def luhn(digits: str) -> bool:
 
 def is_card(digits: str) -> bool:
     """Whether a card network gives out numbers of that beginning and length."""
-    for card in _CARDS:
-        low, high = card["first"]
-        if len(digits) in card["digits"] and low <= int(digits[: len(str(low))]) <= high:
-            return True
-    return False
+    return any(
+        len(digits) in lengths and low <= int(digits[: len(str(low))]) <= high for low, high, lengths in NETWORKS
+    )
 
 
 def _bank_card(found: Candidate) -> str | None:

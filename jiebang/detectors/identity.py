@@ -43,20 +43,20 @@ CLASSES = (
     ),
 )
 
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
-_PROVINCES = frozenset(words("provinces"))
-_OF_AGE = 14
+PROVINCES = frozenset(words("provinces"))
+OF_AGE = 14
 
 
 def check_character(first_seventeen: str) -> str:
     """The last character of a resident identity number (GB 11643, ISO 7064 MOD 11-2)."""
-    return _CHECK[sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, first_seventeen, strict=True)) % 11]
+    return _CHECK[sum(weight * int(digit) for weight, digit in zip(WEIGHTS, first_seventeen, strict=True)) % 11]
 
 
 def _id_card(found: Candidate) -> str | None:
     number = found.matched.upper()
-    if number[:2] not in _PROVINCES or check_character(number[:17]) != number[17]:
+    if number[:2] not in PROVINCES or check_character(number[:17]) != number[17]:
         return None
     try:
         born = datetime.date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
@@ -65,7 +65,7 @@ def _id_card(found: Candidate) -> str | None:
     if born > found.as_of:
         return None
     age = found.as_of.year - born.year - ((found.as_of.month, found.as_of.day) < (born.month, born.day))
-    return "child_id_card" if age < _OF_AGE else "id_card"
+    return "child_id_card" if age < OF_AGE else "id_card"
 
 
 def _near(name: str, word: str) -> Callable[[Candidate], str | None]:

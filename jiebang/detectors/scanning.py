@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from jiebang.dataset.text_columns import integer_array, nullable_view_array
 from jiebang.detectors.catalogue import DETECTORS, NUMBERS
 from jiebang.detectors.definition import Candidate, Detector
-from jiebang.detectors.detection_text import QUICKLY_UNUSUAL, UNUSUAL, detection_text
+from jiebang.detectors.detection_text import QUICKLY_UNUSUAL, TELLING_CHARACTER, UNUSUAL, detection_text
 
 _EDGE = 8
 _SEPARATOR = b"\n"
@@ -51,13 +51,21 @@ class Cells:
         """The cells of a column of strings; `keyword` is put in front of each, as the column's name says it."""
         cells = column.cast(pa.large_string())
         if cells.null_count:
-            cells = pc.fill_null(cells, _large([""])[0])
-        cells = _plain(cells)
+            cells = pc.fill_null(cells, empty_text())
+        plain = _plain(cells)
+        if plain is None and not keyword:
+            return cls(b"", np.zeros(len(cells), dtype=np.int64), np.zeros(len(cells), dtype=np.int64))
+        cells = cells if plain is None else plain
         before = _SEPARATOR + keyword.encode()
         offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]
         lengths = np.diff(offsets)
         starts = (offsets[:-1] - offsets[0]) + len(before) * np.arange(len(cells), dtype=np.int64) + len(_SEPARATOR)
         return cls(_joined(cells, before), starts, starts + lengths + len(before) - len(_SEPARATOR))
+
+
+def empty_text() -> pa.Scalar:
+    """The empty text, as what stands for a null."""
+    return _large([""])[0]
 
 
 def _joined(cells: pa.Array, before: bytes) -> bytes:
@@ -66,14 +74,20 @@ def _joined(cells: pa.Array, before: bytes) -> bytes:
     return b"".join((before, memoryview(joined) if joined is not None else b"", _SEPARATOR))
 
 
-def _plain(cells: pa.Array) -> pa.Array:
-    """The cells as detectors see them; most blocks of text need no change, which one quick pass tells."""
+def _plain(cells: pa.Array) -> pa.Array | None:
+    """The cells as detectors see them, None where nothing can be in any of them.
+
+    Most blocks of text need no change, and many columns hold nothing but words: quick passes over the whole tell.
+    """
     first, last = cells.offset, cells.offset + len(cells)
     offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)
-    text = cells.buffers()[2]
+    buffer = cells.buffers()[2]
+    if buffer is None:
+        return None
     # Any buffer can be scanned, whatever the types say.
-    if text is None or not _is_unusual(cast(bytes, memoryview(text)[offsets[first] : offsets[last]])):
-        return cells
+    text = cast(bytes, memoryview(buffer)[offsets[first] : offsets[last]])
+    if not _is_unusual(text):
+        return cells if _holds(_telling(), text) else None
     unusual = pc.match_substring_regex(cells, UNUSUAL)
     changed = [detection_text(text) for text in cells.filter(unusual).to_pylist()]
     return pc.replace_with_mask(cells, unusual, _large(changed))
@@ -85,19 +99,27 @@ def _large(texts: Sequence[str]) -> pa.Array:
 
 
 def _is_unusual(text: bytes) -> bool:
+    return any(_holds(database, text) for database in _quick_tests())
+
+
+def _holds(database: hyperscan.Database, text: bytes) -> bool:
     found: list[int] = []
-    for database in _quick_tests():
-        database.scan(text, match_event_handler=lambda *match: found.append(1))
-        if found:
-            return True
-    return False
+    database.scan(text, match_event_handler=lambda *match: found.append(1))
+    return bool(found)
 
 
 @cache
 def _quick_tests() -> tuple[hyperscan.Database, ...]:
-    return tuple(
-        _compile([pattern], [hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH]) for pattern in QUICKLY_UNUSUAL
-    )
+    return tuple(_quick_test(pattern) for pattern in QUICKLY_UNUSUAL)
+
+
+@cache
+def _telling() -> hyperscan.Database:
+    return _quick_test(TELLING_CHARACTER)
+
+
+def _quick_test(pattern: str) -> hyperscan.Database:
+    return _compile([pattern], [hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH])
 
 
 def _compile(patterns: Sequence[str], flags: Sequence[int]) -> hyperscan.Database:
@@ -123,6 +145,8 @@ class Scanner:
 
     def scan(self, cells: Cells, as_of: datetime.date, without: frozenset[str] = frozenset()) -> Finds:
         """Which cells hold which classes; the detectors named by `without` are left out."""
+        if not cells.text:
+            return NOTHING
         candidates: list[int] = []
         append = candidates.append
         self.database.scan(cells.text, match_event_handler=lambda id, start, end, flags, context: append(end << 8 | id))
@@ -179,4 +203,5 @@ def compile_all() -> None:
     """Compile everything that scanning needs."""
     scanner()
     _quick_tests()
+    _telling()
     detection_text("\u3000")
