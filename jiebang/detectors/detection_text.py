@@ -34,8 +34,8 @@ QUICKLY_UNUSUAL = (
 """Patterns of hyperscan over bytes of UTF-8, true wherever `UNUSUAL` is; each by itself is fastest."""
 
 
-TELLING_CHARACTER = r"[0-9@_:.-]"
-"""Whatever is found holds one of these once it is in form: a digit, or what stands in an address, an id or a key."""
+TELLING = r"[0-9@_:.-]|[A-Za-z]{15}"
+"""Whatever is found holds this once it is in form: a digit, what stands in an address or an id, or a key of letters."""
 
 
 @cache

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from jiebang.dataset.text_columns import integer_array, nullable_view_array
 from jiebang.detectors.catalogue import DETECTORS, NUMBERS
 from jiebang.detectors.definition import Candidate, Detector
-from jiebang.detectors.detection_text import QUICKLY_UNUSUAL, TELLING_CHARACTER, UNUSUAL, detection_text
+from jiebang.detectors.detection_text import QUICKLY_UNUSUAL, TELLING, UNUSUAL, detection_text
 
 _EDGE = 8
 _SEPARATOR = b"\n"
@@ -115,7 +115,7 @@ def _quick_tests() -> tuple[hyperscan.Database, ...]:
 
 @cache
 def _telling() -> hyperscan.Database:
-    return _quick_test(TELLING_CHARACTER)
+    return _quick_test(TELLING)
 
 
 def _quick_test(pattern: str) -> hyperscan.Database:
