@@ -23,7 +23,7 @@ from jiebang.measures import FIRST_MEASURES, FOUND_MEASURES, MEASURES, PACKAGE_M
 from jiebang.measures.engines.duckdb import DuckDBEngine
 from jiebang.measures.missing import present_cells
 from jiebang.measures.planner import Measured
-from jiebang.result import GateResult, GateStatus, MeasureResult, Status
+from jiebang.result import GateResult, GateStatus, MeasureResult
 from jiebang.rubric import CONTENT_GATES, Rubric
 from jiebang.structure.declaring import completed
 from jiebang.structure.package import Package
@@ -304,9 +304,7 @@ def _judge(
         package = package.for_demand(path for table in tables for path in table.files)
     results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
     if not tables:
-        # A dataset of images alone has no table that a measure of tables could be about.
-        nothing = (MeasureResult(measure.id, measure.version, Status.NOT_APPLICABLE) for measure in measures)
-        results = (*nothing, *results)
+        results = (*(measure.without_tables(package) for measure in measures), *results)
     names = [*(measure.id for measure in measures), *(measure.id for measure in listed)]
     by_measure: dict[str, list[MeasureResult]] = {name: [] for name in names}
     for result in results:

@@ -23,6 +23,7 @@ from jiebang.result import Evidence, MeasureResult, Status
 
 if TYPE_CHECKING:
     from jiebang.dataset.tables import Column, Fact, Table
+    from jiebang.structure.package import Package
 
 POINTERS = 20
 """The most pointers that a result carries as evidence."""
@@ -195,10 +196,10 @@ class Measure:
     status it ends with; `concerns` says whether a challenge's demand makes the measure applicable to a table that came
     without a record; `advice` says what to do about a result that is not full, with its numbers; `declares` is the key
     of the declaration that the measure waits for, if it can be not declared, or `asks` what to do where it is no key (a
-    clause); `columns` are the columns it is about by
-    name, so that those which are not there are told; `facts` is what it needs to be kept beside the cells. A `derived`
-    measure has a value but no ratio. A dataset pools the ratios of its tables, but takes the worst table of a derived
-    measure and of one that is `worst`.
+    clause); `columns` are the columns it is about by name, so that those which are not there are told; `facts` is what
+    it needs to be kept beside the cells; `of_files` measures a dataset without tables, to which it does not apply
+    otherwise. A `derived` measure has a value but no ratio. A dataset pools the ratios of its tables, but takes the
+    worst table of a derived measure and of one that is `worst`.
     """
 
     id: str
@@ -211,6 +212,7 @@ class Measure:
     asks: str | None = None
     columns: Callable[[Subject], Iterable[str]] = field(default=lambda subject: ())
     facts: frozenset[Fact] = frozenset()
+    of_files: Callable[[Package], MeasureResult] | None = None
     version: int = 1
     derived: bool = False
     worst: bool = False
@@ -245,6 +247,12 @@ class Measure:
         result = yield from self.plan(subject)
         absence = subject.absence(self.columns(subject))
         return replace(result, note="; ".join(filter(None, (absence, result.note)))) if absence else result
+
+    def without_tables(self, package: Package) -> MeasureResult:
+        """The result of a dataset of images or other files that are no table."""
+        if self.of_files is not None:
+            return self.of_files(package)
+        return MeasureResult(self.id, self.version, Status.NOT_APPLICABLE)
 
     def advise(self, result: MeasureResult) -> str:
         """What to do about a result that is not full; columns that are not there are named first."""

@@ -8,10 +8,16 @@ address: 95/100 = 0.950000.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jiebang.dataset.tables import ColumnType
 from jiebang.measures.definition import POINTERS, Measure, Plan, Rows, Subject, literal, pointer_query, ratio
+from jiebang.measures.package_measure import package_ratio
 from jiebang.result import Evidence, MeasureResult, Status
-from jiebang.structure.provenance import INTERNET
+from jiebang.structure.provenance import INTERNET, sourced_files
+
+if TYPE_CHECKING:
+    from jiebang.structure.package import Package
 
 FIELDS = ("source", "source_details", "original_time")
 """The fields of a record by which TC609 knows where it comes from."""
@@ -34,7 +40,8 @@ def plan(subject: Subject) -> Plan:
     timestamp (or, where text is declared, not missing), and where the source is 互联网 or the web the details are an
     address that begins with http:// or https://. A table without the columns takes what a descriptor says of its files:
     `sources` of a Data Package (title, path, and date or `created`), `wasDerivedFrom`, `isBasedOn` or
-    `rai:dataCollection` of Croissant with a time; then the records of such a file count as a whole.
+    `rai:dataCollection` of Croissant with a time; then the records of such a file count as a whole. In a dataset
+    without tables its files are counted.
     """
     relation, records = subject.table.relation, subject.table.records
     if subject.columns(FIELDS) is None:
@@ -74,6 +81,15 @@ def _invalid(subject: Subject) -> str | None:
     return " OR ".join(wrong)
 
 
+def of_files(package: Package) -> MeasureResult:
+    """Files that a descriptor names a source for / files, of a dataset without tables."""
+    sourced, paths = sourced_files(package), [file.path for file in package.data_files]
+    if not sourced:
+        return MeasureResult(MEASURE.id, MEASURE.version, Status.NOT_DECLARED)
+    told = [Evidence(path, note="no source is named") for path in paths if path not in sourced]
+    return package_ratio(MEASURE.id, len(paths) - len(told), len(paths), evidence=told)
+
+
 def advice(result: MeasureResult) -> str:
     """What to do about it."""
     if result.num is None or result.den is None:
@@ -84,4 +100,4 @@ def advice(result: MeasureResult) -> str:
     )
 
 
-MEASURE = Measure("PRV-1", "provenance", plan, advice, unmet, asks=_WANTED)
+MEASURE = Measure("PRV-1", "provenance", plan, advice, unmet, asks=_WANTED, of_files=of_files)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jiebang.result import Status
 from tests.naive.provenance import prv_1
+from tests.unit.measures.test_portable_subset import everything_asked, outside_the_subset
 from tests.unit.structure.packages import TABLE, Files, croissant, judged, share
 
 Record = tuple[str | None, str | None, str | None]
@@ -109,6 +110,16 @@ def test_of_several_files_those_count_that_have_a_source() -> None:
     assert [pointer.file for pointer in report["PRV-1"].evidence] == ["u.csv"]
 
 
+def test_of_a_dataset_without_tables_the_files_are_counted() -> None:
+    source = {"title": "A camera", "path": "https://example.org/camera", "date": "2025"}
+    resources = [{"path": "a.png", "sources": [source]}]
+    files: Files = {"a.png": b"1", "b.png": b"2", "datapackage.json": json.dumps({"resources": resources})}
+    report = judged(files, "PRV-1")
+    assert share(report, "PRV-1") == (1, 2)
+    assert [pointer.file for pointer in report["PRV-1"].evidence] == ["b.png"]
+    assert judged({"a.png": b"1"}, "PRV-1")["PRV-1"].status is Status.NOT_DECLARED
+
+
 def test_where_nothing_is_said_it_is_not_declared_and_in_a_challenge_failed() -> None:
     found = judged({"t.csv": TABLE}, "PRV-1")
     assert found["PRV-1"].status is Status.NOT_DECLARED
@@ -133,3 +144,25 @@ TIMES = st.sampled_from(["2025-03-01", "2024-02-29", "2025-12-31", "2025-02-30",
 def test_it_is_what_a_naive_count_finds(records: list[Record], good: int) -> None:
     records = [*records, *[GOOD] * good]
     assert measured(records) == (prv_1(records), len(records))
+
+
+MIXED: list[Record] = [
+    ("互联网" if n % 3 else "年鉴", "https://example.org/a" if n % 4 else "某网站", f"2025-03-{1 + n % 28:02}")
+    for n in range(200)
+]
+
+
+def test_one_file_or_fifty_on_any_number_of_threads_give_the_same_integers() -> None:
+    right = (prv_1(MIXED), 200)
+    assert 0 < right[0] < 200
+    parts: Files = {f"t{part:02}.csv": table(MIXED[part::50]) for part in range(50)}
+    for files in ({"t.csv": table(MIXED)}, parts):
+        for threads in (1, 2, 8):
+            assert share(judged(files, "PRV-1", threads=threads), "PRV-1") == right
+
+
+def test_what_it_asks_is_in_the_portable_subset() -> None:
+    asked = everything_asked({"t.csv": table(MIXED).encode()}, {})
+    mine = [sql for sql in asked if "https://0" in sql]
+    assert len(mine) == 2
+    assert [outside for sql in mine if (outside := outside_the_subset(sql))] == []
