@@ -112,6 +112,8 @@ class _Facts:
     def own(self, one: TableProfile) -> dict[str, Any]:
         """What our declaration says of a table beyond the standards."""
         found: dict[str, Any] = {"time": one.time} if one.time is not None else {}
+        if one.text:
+            found["text"] = list(one.text)
         if one.labels:
             certain = is_named_as_label(one.labels[0])
             choices = ", ".join(one.labels[:10])
@@ -281,7 +283,7 @@ def _declaration(facts: _Facts) -> Draft:
                 {"fields": [column], "to": table, "key": [key]} for column, table, key in one.references
             ]
         own = facts.own(one)
-        marks = {key: value for key, value in own.items() if UNWRITTEN.search(value)}
+        marks = {key: value for key, value in own.items() if isinstance(value, str) and UNWRITTEN.search(value)}
         entry |= {key: value for key, value in own.items() if key not in marks}
         written = yaml.safe_dump({one.table.name: entry}, allow_unicode=True, sort_keys=False, width=110)
         lines += [f"  {line}" for line in written.splitlines()]

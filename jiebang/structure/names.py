@@ -27,6 +27,12 @@ _CHECKSUMS = re.compile(
     r"(sha-?256(sum)?s?|check-?sums?([-_.]?sha-?256)?|manifest-sha256|.+\.sha256)(\.txt)?", re.IGNORECASE
 )
 
+RECORD_FIELDS = (
+    "id", "rid", "data_content", "annotation", "original_time", "last_modified_time", "version", "license", "source",
+    "source_details", "generated_data_indicator",
+)  # fmt: skip
+"""The fields that TC609 gives a record."""
+
 GRANT = "LicenseRef-grant"
 """What stands for a grant whose file gives it no id of its own."""
 

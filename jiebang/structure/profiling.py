@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jiebang.dataset.tables import Column, ColumnType, Table
+from jiebang.structure.names import RECORD_FIELDS
 
 if TYPE_CHECKING:
     from jiebang.dataset.canonical import CanonicalDataset
@@ -33,7 +34,8 @@ class TableProfile:
     """One table: what each of its columns lacks, and what seem to be its key, time, labels and references.
 
     `key` is a set of columns that names every record; `labels` are columns of few values, one named as a label first;
-    `references` are pairs of a column and the (table, column) in which every value of it is found.
+    `text` are columns of free text, known of records with the fields of TC609; `references` are pairs of a column and
+    the (table, column) in which every value of it is found.
     """
 
     table: Table
@@ -41,6 +43,7 @@ class TableProfile:
     key: tuple[str, ...]
     time: str | None
     labels: tuple[str, ...]
+    text: tuple[str, ...] = ()
     references: tuple[tuple[str, str, str], ...] = ()
 
     @property
@@ -75,9 +78,21 @@ class _Profiler:
             self._table,
             missing,
             self._key(missing, distinct),
-            next((c.name for kind in _TIME_TYPES for c in self._columns if c.type is kind), None),
+            self._time(),
             self._labels(distinct),
+            ("data_content",) if self._has_record_fields and "data_content" in missing else (),
         )
+
+    @property
+    def _has_record_fields(self) -> bool:
+        """Whether records have fields as TC609 gives them: more than half of its names are no accident."""
+        return 2 * sum(column.name in RECORD_FIELDS for column in self._columns) > len(RECORD_FIELDS)
+
+    def _time(self) -> str | None:
+        times = [c.name for kind in _TIME_TYPES for c in self._columns if c.type is kind]
+        if self._has_record_fields and "original_time" in times:
+            return "original_time"
+        return next(iter(times), None)
 
     def _row(self, expressions: Sequence[str]) -> list[int]:
         if not expressions:
@@ -133,7 +148,7 @@ def _with_references(canonical: CanonicalDataset, profiles: Sequence[TableProfil
             for name, table in keyed
             if table is not one.table and one.key != (name,) and _refers(canonical, one.table, table, name)
         ]
-        found.append(TableProfile(one.table, one.missing, one.key, one.time, one.labels, tuple(references)))
+        found.append(replace(one, references=tuple(references)))
     return found
 
 

@@ -94,6 +94,22 @@ def _yaml(text: str) -> dict[str, Any]:
     return parse_document(text, "declare.yaml").data
 
 
+def test_records_with_the_fields_of_tc609_are_known(tmp_path: Path) -> None:
+    record = {
+        "last_modified_time": "2026-02-01",
+        "original_time": "2025-03-01",
+        "data_content": "问：……答：……",
+        "source": "公开数据",
+        "source_details": "某统计局年鉴",
+        "license": "CC-BY-4.0",
+    }
+    lines = [json.dumps({"rid": f"r{n}", **record}, ensure_ascii=False) for n in range(4)]
+    (tmp_path / "qa.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    resource = json.loads(drafted(tmp_path)["datapackage.json"].text)["resources"][0]
+    assert resource["jiebang"] == {"time": "original_time", "text": ["data_content"]}
+    assert resource["schema"]["primaryKey"] == ["rid"]
+
+
 def test_a_key_of_several_columns_is_found(tmp_path: Path) -> None:
     rows = "".join(f"2026-01-{day:02},{place},{day}.5\n" for day in (1, 2, 3) for place in ("a", "b"))
     (tmp_path / "t.csv").write_text("day,place,value\n" + rows)
