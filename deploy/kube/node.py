@@ -105,6 +105,8 @@ class Node:
         """
         if lacking := missing():
             raise StartFailed(f"A node needs {lacking} on this machine")
+        if VISITOR in self._do("ip", "-brief", "address"):
+            raise StartFailed(f"Another node runs on this machine: {VISITOR} is taken")
         self._init.start()
         deadline = time.monotonic() + 10
         while not self._children():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import subprocess
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from aiohttp import web
 from deploy.docker.containers import find_containers
 from deploy.docker.images import VARIANTS, archive, build, find_base
 from deploy.helm.chart import CHART
+from deploy.helm.tools import find_kubectl
 from deploy.kube.cluster import Cluster
 from deploy.kube.control_plane import ControlPlane
 from deploy.kube.images import archives
@@ -61,6 +63,23 @@ class Installed:
     def exec(self, component: str, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in the container of a process."""
         return self.cluster.exec(f"deployment/{RELEASE}-{component}", NAMESPACE, *command)
+
+    def shell(self, commands: str, folder: Path) -> str:
+        """Runs commands as an operator would, in a shell that has kubectl and the cluster."""
+        finished = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=folder,
+            env={
+                **os.environ,
+                "KUBECONFIG": str(self.cluster.kubeconfig),
+                "PATH": f"{find_kubectl().parent}:{os.environ['PATH']}",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert finished.returncode == 0, f"{commands}\n{finished.stdout}\n{finished.stderr}"
+        return finished.stdout + finished.stderr
 
     async def competition(self, rng: random.Random) -> Competition:
         """A challenge with two teams on this installation."""

@@ -8,7 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+import shutil
+import tarfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +168,31 @@ async def _evict(platform: Installed) -> None:
 def _lives(pod: dict[str, Any]) -> bool:
     ready = [each["ready"] for each in pod["status"].get("containerStatuses", [])]
     return "deletionTimestamp" not in pod["metadata"] and bool(ready) and all(ready)
+
+
+async def test_the_pages_commands_take_an_archive_and_put_it_back(platform: Installed, tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("there is no jq on this machine, which the page's commands use")
+    backing_up = _commands("## Back up", "kubectl -n competition exec deploy/jiebang-ingest-scan")
+    restoring = _commands("## Restore", "scale deployment -l app.kubernetes.io/instance=jiebang --replicas 0")
+    await asyncio.to_thread(platform.shell, backing_up, tmp_path)
+    with tarfile.open(tmp_path / "season.tar") as archive:
+        assert len(archive.getnames()) > 10
+    said = await asyncio.to_thread(platform.shell, restoring, tmp_path)
+    assert "season.tar" in said
+
+    def up() -> bool:
+        pods = platform.cluster.list("pods", NAMESPACE)
+        return len([pod for pod in pods if _lives(pod)]) == 8
+
+    await eventually(up, within=240, every=2)
+    again = await asyncio.to_thread(platform.helm, "test", RELEASE, "--logs", "--timeout", "5m")
+    assert "Phase:          Succeeded" in again
+
+
+def _commands(heading: str, containing: str) -> str:
+    """The block of commands of `docs/operations.md` under a heading that contains a text."""
+    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    section = page.read_text("utf-8").split(f"\n{heading}\n")[1].split("\n## ")[0]
+    (block,) = [block for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if containing in block]
+    return block
