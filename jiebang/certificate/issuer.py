@@ -20,7 +20,7 @@ from pathlib import Path
 import rfc8785
 
 from jiebang.certificate import verification
-from jiebang.certificate.issuing import CERTIFICATE_LIVES, Certifiable, bundle
+from jiebang.certificate.issuing import CERTIFICATE_LIVES, Certifiable, bundle, own_parts
 from jiebang.certificate.log import ISSUED, REVOKED, Entry, Head, LogBroken, check_chain, head_of, read_log
 from jiebang.certificate.log import revocation_list as signed_list
 from jiebang.certificate.signing import KEY_LIVES, KeyList, KeyRefused, ListedKey, SigningKey
@@ -89,14 +89,8 @@ class Issuer:
         entries = self.log()
         entries.append(Head.of(entries).next(now, ISSUED, certificate.id, certificate.digest))
         self._append(entries, key, now)
-        handed_over = bundle(
-            certificate.envelope,
-            manifest=judged.manifest,
-            rubric=judged.rubric,
-            report=judged.report,
-            keys=self.keys,
-            revocations=(self.folder / REVOCATIONS).read_bytes(),
-        )
+        revocations = (self.folder / REVOCATIONS).read_bytes()
+        handed_over = bundle(own_parts(certificate, judged), keys=self.keys, revocations=revocations)
         return certificate.id, handed_over
 
     def revoke(self, id: str, reason: str, *, now: datetime) -> None:

@@ -215,20 +215,25 @@ def beside() -> dict[str, bytes]:
     return {"verify.py": Path(verification.__file__).read_bytes(), "README.txt": _README.encode()}
 
 
-def bundle(
-    envelope: bytes, *, manifest: bytes, rubric: Rubric, report: bytes, keys: KeyList, revocations: bytes
-) -> bytes:
-    """The one file to hand over, a zip; equal parts give equal bytes."""
-    parts = {
+def own_parts(certificate: Certificate, judged: Certifiable) -> dict[str, bytes]:
+    """What of a bundle never changes: all but the keys and the revocations, of which there may be newer lists."""
+    return {
         **beside(),
-        "certificate.json": envelope,
-        "manifest.json": manifest,
-        "rubric.json": rfc8785.dumps(rubric.as_dict()),
-        "report.json": report,
-        "keys.json": keys.signed,
-        "root.pem": verification.pem_of(keys.root),
-        "revocations.json": revocations,
+        "certificate.json": certificate.envelope,
+        "manifest.json": judged.manifest,
+        "rubric.json": rfc8785.dumps(judged.rubric.as_dict()),
+        "report.json": judged.report,
     }
+
+
+def bundle(parts: Mapping[str, bytes], *, keys: KeyList, revocations: bytes) -> bytes:
+    """The one file to hand over: a zip of the parts with the present lists."""
+    root = verification.pem_of(keys.root)
+    return pack({**parts, "keys.json": keys.signed, "root.pem": root, "revocations.json": revocations})
+
+
+def pack(parts: Mapping[str, bytes]) -> bytes:
+    """A zip of these parts; equal parts give equal bytes."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
         for name in sorted(parts):
@@ -236,3 +241,9 @@ def bundle(
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, parts[name], zipfile.ZIP_DEFLATED)
     return written.getvalue()
+
+
+def unpack(raw: bytes) -> dict[str, bytes]:
+    """The parts of a zip that was made here."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}

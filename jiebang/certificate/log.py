@@ -116,14 +116,16 @@ def read_log(text: str) -> list[Entry]:
 
 
 def revocation_list(entries: Sequence[Entry], key: SigningKey, *, now: datetime) -> bytes:
-    """The signed list of what is revoked, with its date and the head of the log that it was made from."""
-    head = Head.of(entries)
+    """The signed list of what is revoked in a log, with its date and the head of the log."""
+    return sign_revocations([entry for entry in entries if entry.event == REVOKED], Head.of(entries), key, now=now)
+
+
+def sign_revocations(revoked: Sequence[Entry], head: Head, key: SigningKey, *, now: datetime) -> bytes:
+    """The signed list of these revocations, which are all that a log with this head holds."""
     payload = {
         "as_of": moment(now),
         "revoked": [
-            {"certificate": entry.certificate, "revoked_at": entry.at, "reason": entry.reason}
-            for entry in entries
-            if entry.event == REVOKED
+            {"certificate": entry.certificate, "revoked_at": entry.at, "reason": entry.reason} for entry in revoked
         ],
         "log": {"size": head.size, "head": head.digest},
     }

@@ -23,6 +23,8 @@ class ScoringSettings(Settings, process="scoring"):
     """How often a job is attempted, when workers die over it, before the scoring has failed."""
     sweep_every: Duration = timedelta(seconds=2)
     """How often a replica looks for jobs whose worker died, and for jobs that failed."""
+    issuer: Path | None = None
+    """Folder with the keys of certificates, as `jiebang certificate issuer` makes it; without one none is issued."""
 
 
 class WorkerSettings(ScoringSettings, process="scoring_worker"):

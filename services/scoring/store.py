@@ -30,6 +30,10 @@ class Scores(Protocol):
         """The score of an assignment, for the work itself."""
         ...
 
+    async def latest(self, submission: str) -> Score | None:
+        """A submission's latest score, for the work itself."""
+        ...
+
     async def readable(self, submission: str, reader: Principal) -> Score | None:
         """A submission's latest score, if `reader` may see it; what they may not see is not there for them."""
         ...
@@ -86,6 +90,11 @@ class MongoScores:
         """The score of an assignment, for the work itself."""
         return await self._scores.find(id)
 
+    async def latest(self, submission: str) -> Score | None:
+        """A submission's latest score, for the work itself."""
+        query = {"state.assignment.submission": submission}
+        return next(iter(await self._scores.query(query, sort=[("state.recorded_at", -1), ("_id", 1)], limit=1)), None)
+
     async def readable(self, submission: str, reader: Principal) -> Score | None:
         """A submission's latest score, if `reader` may see it; what they may not see is not there for them."""
         query: dict[str, Any] = {"state.assignment.submission": submission}
@@ -125,6 +134,11 @@ class MemoryScores:
     async def find(self, id: str) -> Score | None:
         """The score of an assignment, for the work itself."""
         return self._scores.get(id)
+
+    async def latest(self, submission: str) -> Score | None:
+        """A submission's latest score, for the work itself."""
+        own = [score for score in self._scores.values() if score.assignment.submission == submission]
+        return max(own, key=lambda score: score.recorded_at, default=None)
 
     async def readable(self, submission: str, reader: Principal) -> Score | None:
         """A submission's latest score, if `reader` may see it; what they may not see is not there for them."""

@@ -31,6 +31,8 @@ FACTS: dict[str, type[Fact]] = {
         intake.SubmissionRanked,
         scoring.ScoreCompleted,
         scoring.ScoreFailed,
+        scoring.CertificateIssued,
+        scoring.CertificateRevoked,
         ranking.EntryRecorded,
         ranking.LeaderboardChanged,
         ranking.LeaderChanged,

@@ -39,3 +39,33 @@ class ScoreFailed(
     """Emitted by scoring when a dataset could not be scored after all attempts; `code` says why."""
 
     code: str
+
+
+class _Certificate(Fact):
+    certificate: str
+    submission: str
+    challenge: str
+    phase: str
+    team: str
+    envelope_sha256: Digest
+
+
+class CertificateIssued(
+    _Certificate, type="certificate.issued.v1", topic=SCORES, subject="{certificate}", key="{challenge}"
+):
+    """Emitted by scoring when a ranked dataset, whose grade is not provisional, has its certificate."""
+
+    dataset_digest: Digest
+    rubric_digest: Digest
+    total: Decimal6
+    grade: str
+    issued_at: Moment
+    expires_at: Moment
+
+
+class CertificateRevoked(
+    _Certificate, type="certificate.revoked.v1", topic=SCORES, subject="{certificate}", key="{challenge}"
+):
+    """Emitted by scoring when the organiser has revoked a certificate; the signed list says why."""
+
+    revoked_at: Moment

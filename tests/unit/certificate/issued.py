@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import jiebang
-from jiebang.certificate.issuing import Certifiable, Certificate, bundle
+from jiebang.certificate.issuing import Certifiable, Certificate, bundle, own_parts
 from jiebang.certificate.log import ISSUED, Entry, Head, revocation_list
 from jiebang.certificate.signing import KeyList, ListedKey, SigningKey
 
@@ -80,12 +80,5 @@ def log() -> tuple[Entry, ...]:
 @cache
 def handed_over() -> bytes:
     """The zip of the certificate."""
-    judged = Certifiable.of(report())
-    return bundle(
-        certificate().envelope,
-        manifest=judged.manifest,
-        rubric=judged.rubric,
-        report=report(),
-        keys=issuer().keys,
-        revocations=revocation_list(log(), issuer().key, now=NOW),
-    )
+    revocations = revocation_list(log(), issuer().key, now=NOW)
+    return bundle(own_parts(certificate(), Certifiable.of(report())), keys=issuer().keys, revocations=revocations)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jiebang.certificate.issuing import Certifiable, bundle
+from jiebang.certificate.issuing import Certifiable, bundle, own_parts
 from jiebang.certificate.log import REVOKED, Head, revocation_list
 from jiebang.certificate.signing import KeyList, ListedKey, SigningKey
 from jiebang.certificate.verification import (
@@ -163,14 +163,8 @@ def test_a_forger_with_a_root_key_of_his_own_is_found() -> None:
     root, key = SigningKey.new(), SigningKey.new()
     keys = KeyList.sign(root, [ListedKey(key.public, NOW - DAY, NOW + DAY)], version=1, now=NOW)
     judged = Certifiable.of(report())
-    forged = bundle(
-        judged.issue("crt_1", key, now=NOW).envelope,
-        manifest=judged.manifest,
-        rubric=judged.rubric,
-        report=report(),
-        keys=keys,
-        revocations=revocation_list((), key, now=NOW),
-    )
+    own = own_parts(judged.issue("crt_1", key, now=NOW), judged)
+    forged = bundle(own, keys=keys, revocations=revocation_list((), key, now=NOW))
     assert failing(verify(parts_of(forged))) == "root"
     assert failing(verify({**parts_of(forged), "root.pem": PARTS_ISSUED["root.pem"]})) == "keys"
 
