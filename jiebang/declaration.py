@@ -2,8 +2,8 @@
 
 The keys are `label`, `key`, `required`, `types`, `missing`, `encoding`, `records`, `time`, `time_format`, `series`,
 `grid`, `text`, `foreign_keys`, `classes`, `domains`, `period`, `split`, `min_per_class` and `rules`, for the whole
-dataset or, under `tables`, for one file; and `as_of` and `use` for the whole. A *closed* declaration is the data demand
-of a challenge: its columns are the columns, whatever is handed in.
+dataset or, under `tables`, for one file; and `as_of`, `use` and `images` for the whole. A *closed* declaration is the
+data demand of a challenge: its columns are the columns, whatever is handed in.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class TableDeclaration:
 
 
 TABLE_KEYS = tuple(item.name for item in fields(TableDeclaration))
-KEYS = (*TABLE_KEYS, "tables", "as_of", "use")
+KEYS = (*TABLE_KEYS, "tables", "as_of", "use", "images")
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,7 @@ class Declaration:
     default: TableDeclaration = field(default_factory=TableDeclaration)
     as_of: str | None = None
     use: tuple[str, ...] = ()
+    images: int | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, closed: bool = False) -> Declaration:
@@ -222,7 +223,9 @@ class Declaration:
             tables[unicodedata.normalize("NFC", name)] = _table(entry, path)
         as_of = _date(own.pop("as_of", None), ("as_of",))
         use = _uses(own.pop("use", None), ("use",))
-        declaration = cls(closed=closed, tables=tables, default=_table(own, ()), as_of=as_of, use=use)
+        images = read_count(own.pop("images", None), ("images",), "Say how many images are needed.")
+        default = _table(own, ())
+        declaration = cls(closed=closed, tables=tables, default=default, as_of=as_of, use=use, images=images)
         declaration._refuse_contradictions()
         if closed:
             declaration._refuse_open_ends()
@@ -288,7 +291,14 @@ class Declaration:
             result["as_of"] = self.as_of
         if self.use:
             result["use"] = list(self.use)
+        if self.images is not None:
+            result["images"] = self.images
         return result
+
+    @property
+    def is_of_images_alone(self) -> bool:
+        """Whether a closed declaration demands images and no table."""
+        return self.images is not None and not self.tables and not self.demanded_columns(None)
 
     @property
     def digest(self) -> str:
@@ -325,7 +335,7 @@ class Declaration:
                     path=list(path),
                     limit=MAX_COLUMNS,
                 )
-            if not columns:
+            if not columns and (table is not None or self.images is None):
                 raise DeclarationError(
                     "demand_without_columns",
                     "A challenge's demand must name the columns it judges.",

@@ -301,10 +301,11 @@ def _judge(
     measured = run_measures(measures, subjects, DuckDBEngine(canonical.connection), tell)
     listed = [measure for measure in PACKAGE_MEASURES if measure.id in report.rubric.criteria]
     if declaration.closed:
-        package = package.for_demand(path for table in tables for path in table.files)
+        files = (path for table in tables for path in table.files)
+        package = package.for_demand(files, wants_images=declaration.images is not None)
     results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
     if not tables:
-        results = (*(measure.without_tables(package) for measure in measures), *results)
+        results = (*(measure.without_tables(package, declaration) for measure in measures), *results)
     names = [*(measure.id for measure in measures), *(measure.id for measure in listed)]
     by_measure: dict[str, list[MeasureResult]] = {name: [] for name in names}
     for result in results:

@@ -127,6 +127,8 @@ def _demanded(sources: Sequence[Source], declaration: Declaration) -> tuple[list
     """A challenge: the tables and columns are those of the demand, whatever was handed in."""
     warnings = []
     members: dict[str | None, list[Source]] = {name: [] for name in declaration.tables} or {None: []}
+    if declaration.is_of_images_alone:
+        return [], [f"{source.file.path}: no table is demanded, so it counts nowhere." for source in sources]
     for source in sources:
         table = declaration.table_of(source.file.path) if declaration.tables else None
         if declaration.tables and table is None:

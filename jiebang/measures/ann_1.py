@@ -26,24 +26,32 @@ def plan(package: Package) -> MeasureResult | None:
     A box is valid when its image is there and can be read, its category is among those that are named, it has width
     and height, begins within the image and ends at most one pixel beyond it; sides are the image's own, not those that
     a file claims. A box of YOLO is in shares of the sides, so it may also begin one pixel before them; an outline
-    counts as the box that holds it. Without any image in the dataset the sizes that COCO lists are taken.
+    counts as the box that holds it. Without any image in the dataset the sizes that COCO lists are taken. Equal boxes
+    of one image count once, so repeating the good ones does not help.
 
     Not applicable without images and annotations; not declared where images have none, in a challenge failed. It fails
     when an annotation file cannot be read.
     """
     annotated = package.annotated
     if not annotated.files.paths:
-        return None if annotated.images else package_ratio(MEASURE.id, 0, 0)
+        return None if annotated.images or package.wants_images else package_ratio(MEASURE.id, 0, 0)
     boxes = invalid = 0
     evidence: list[Evidence] = []
     causes: Counter[str] = Counter()
+    known: set[tuple[str, ...]] = set()
     for read in annotated.annotations():
         if read.error is not None:
             told = Evidence(read.path, note=read.error)
             note = f"{read.path}: {read.error}"
             return MeasureResult(MEASURE.id, 1, Status.FAILED, evidence=(told,), note=note)
-        boxes += len(read.boxes)
-        for box, fault in read.faults():
+        for box in read.boxes:
+            if box.identity in known:
+                continue
+            known.add(box.identity)
+            boxes += 1
+            fault = box.fault()
+            if fault is None:
+                continue
             invalid += 1
             causes[fault] += 1
             if len(evidence) < POINTERS:

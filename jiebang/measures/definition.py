@@ -212,7 +212,7 @@ class Measure:
     asks: str | None = None
     columns: Callable[[Subject], Iterable[str]] = field(default=lambda subject: ())
     facts: frozenset[Fact] = frozenset()
-    of_files: Callable[[Package], MeasureResult] | None = None
+    of_files: Callable[[Package, Declaration], MeasureResult] | None = None
     version: int = 1
     derived: bool = False
     worst: bool = False
@@ -248,10 +248,10 @@ class Measure:
         absence = subject.absence(self.columns(subject))
         return replace(result, note="; ".join(filter(None, (absence, result.note)))) if absence else result
 
-    def without_tables(self, package: Package) -> MeasureResult:
+    def without_tables(self, package: Package, declaration: Declaration) -> MeasureResult:
         """The result of a dataset of images or other files that are no table."""
         if self.of_files is not None:
-            return self.of_files(package)
+            return self.of_files(package, declaration)
         return MeasureResult(self.id, self.version, Status.NOT_APPLICABLE)
 
     def advise(self, result: MeasureResult) -> str:

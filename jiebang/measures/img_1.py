@@ -36,11 +36,15 @@ def plan(package: Package) -> MeasureResult | None:
     below which nothing in it is sharp. One with more than 64 million pixels is not decoded and does not pass. Of more
     than 20,000 images those with the smallest hashes of their paths are looked at, and the result says so.
 
-    Not applicable without images.
+    Images of equal bytes count once, so repeating the good ones does not help.
+
+    Not applicable without images; in a challenge that demands images failed.
     """
     from jiebang.structure.images import Undecodable, decode
 
-    images = package.annotated.images
+    if package.wants_images and not package.annotated.images:
+        return None
+    images = tuple({file.sha256: file for file in reversed(package.annotated.images)}.values())[::-1]
     chosen = _sampled(images) if len(images) > SAMPLE else images
     failed = 0
     evidence: list[Evidence] = []

@@ -17,6 +17,7 @@ from jiebang.result import Evidence, MeasureResult, Status
 from jiebang.structure.provenance import INTERNET, sourced_files
 
 if TYPE_CHECKING:
+    from jiebang.declaration import Declaration
     from jiebang.structure.package import Package
 
 FIELDS = ("source", "source_details", "original_time")
@@ -81,11 +82,12 @@ def _invalid(subject: Subject) -> str | None:
     return " OR ".join(wrong)
 
 
-def of_files(package: Package) -> MeasureResult:
+def of_files(package: Package, declaration: Declaration) -> MeasureResult:
     """Files that a descriptor names a source for / files, of a dataset without tables."""
     sourced, paths = sourced_files(package), [file.path for file in package.data_files]
     if not sourced:
-        return MeasureResult(MEASURE.id, MEASURE.version, Status.NOT_DECLARED)
+        status = Status.FAILED if declaration.closed else Status.NOT_DECLARED
+        return MeasureResult(MEASURE.id, MEASURE.version, status)
     told = [Evidence(path, note="no source is named") for path in paths if path not in sourced]
     return package_ratio(MEASURE.id, len(paths) - len(told), len(paths), evidence=told)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,7 +15,8 @@ class Box:
     """One box as its file says it, in pixels; None for what cannot be read or is not there.
 
     `file` and `number` are where it stands, `image` is the size of its image, `category` whether its category is
-    known. `slack` is by how many pixels it may begin before the near edges, where sides are given as rounded shares.
+    known, `identity` the texts by which equal boxes of one image are known. `slack` is by how many pixels it may begin
+    before the near edges, where sides are given as rounded shares.
     """
 
     file: str
@@ -23,6 +24,7 @@ class Box:
     image: tuple[int, int] | None
     category: bool
     sides: tuple[Fraction, Fraction, Fraction, Fraction] | None
+    identity: tuple[str, ...]
     slack: int = 0
 
     def fault(self) -> str | None:
@@ -50,10 +52,3 @@ class Annotations:
     path: str
     boxes: Sequence[Box] = ()
     error: str | None = None
-
-    def faults(self) -> Iterator[tuple[Box, str]]:
-        """The boxes that are not valid, and why."""
-        for box in self.boxes:
-            fault = box.fault()
-            if fault is not None:
-                yield box, fault

@@ -56,6 +56,7 @@ def read_coco(path: str, location: Path, size_of: Callable[[str], Size | None] |
     try:
         data = _read(location)
         images = _images(data, size_of)
+        names = {_key(entry.get("id")): str(entry.get("file_name")) for entry in _entries(data, "images")}
         categories = {_key(entry.get("id")) for entry in _entries(data, "categories")}
     except _NotCoco as error:
         return Annotations(path, error=str(error))
@@ -64,7 +65,8 @@ def read_coco(path: str, location: Path, size_of: Callable[[str], Size | None] |
         if "bbox" in entry or "category_id" in entry:
             image = images.get(_key(entry.get("image_id")))
             known = _key(entry.get("category_id")) in categories
-            boxes.append(Box(path, number, image, known, _sides(entry.get("bbox"))))
+            said = (names.get(_key(entry.get("image_id")), ""), str(entry.get("category_id")), str(entry.get("bbox")))
+            boxes.append(Box(path, number, image, known, _sides(entry.get("bbox")), said))
     return Annotations(path, boxes)
 
 

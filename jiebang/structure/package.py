@@ -40,16 +40,20 @@ _CHECKSUM = re.compile(r"([0-9A-Fa-f]{64})[ \t]+[*]?(.+)")
 class Package:
     """The files of an opened dataset, by what they say of it. A path that a file names is compared, never opened.
 
-    `demanded` are the paths of the data files that count in a challenge; None where all do.
+    `demanded` are the paths of the tables' files that count in a challenge, None where all files do; `wants_images` is
+    whether its demand is of images too.
     """
 
-    def __init__(self, files: Sequence[DataFile], demanded: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, files: Sequence[DataFile], demanded: frozenset[str] | None = None, *, wants_images: bool = False
+    ) -> None:
         self.files = tuple(files)
+        self.wants_images = wants_images
         self._demanded = demanded
 
-    def for_demand(self, paths: Iterable[str]) -> Package:
-        """The same package where only these data files count, so that files beside them dilute nothing."""
-        return Package(self.files, frozenset(paths))
+    def for_demand(self, paths: Iterable[str], *, wants_images: bool) -> Package:
+        """The same package where only these data files and demanded images count, so that others dilute nothing."""
+        return Package(self.files, frozenset(paths), wants_images=wants_images)
 
     @property
     def counts_all(self) -> bool:
@@ -137,15 +141,15 @@ class Package:
 
     @cached_property
     def annotated(self) -> Annotated:
-        """The images that count, and what annotates them; none in a challenge, whose demand is of tables."""
+        """The images that count, and what annotates them; none in a challenge whose demand is of tables alone."""
         from jiebang.structure.annotated import Annotated
 
-        return Annotated(self.files if self._demanded is None else [])
+        return Annotated(self.files if self._demanded is None or self.wants_images else [])
 
     @cached_property
     def data_files(self) -> tuple[DataFile, ...]:
         """The files that hold data and count: all but those that describe it."""
-        counted = self.paths if self._demanded is None else self._demanded
+        counted = self.paths if self._demanded is None else self._demanded | self.annotated.paths
         return tuple(file for file in self.files if file.path in counted and file.path not in self.described_by)
 
     def _nearest(self, named: Callable[[str], bool], most: int) -> tuple[DataFile, ...]:

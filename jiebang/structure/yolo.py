@@ -94,7 +94,7 @@ def _box(path: str, number: int, line: str, image: tuple[int, int] | None, class
     sides = None
     if image is not None and len(values) == len(rest):
         sides = _of_shares(values, image)
-    return Box(path, number, image, known, sides, slack=1)
+    return Box(path, number, image, known, sides, (path, name, *rest), slack=1)
 
 
 def _of_shares(values: list[Fraction], image: tuple[int, int]) -> tuple[Fraction, Fraction, Fraction, Fraction] | None:

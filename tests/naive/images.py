@@ -7,17 +7,18 @@ from typing import Any
 
 
 def ann_1(coco: dict[str, Any], sizes: dict[str, tuple[int, int]]) -> tuple[int, int]:
-    """Valid boxes and boxes of a COCO object, with the sizes of the images that are there."""
+    """Valid boxes and boxes of a COCO object, equal ones once, with the sizes of the images that are there."""
     names = {image["id"]: image["file_name"] for image in coco["images"]}
     categories = [category["id"] for category in coco["categories"]]
     valid = 0
-    for annotation in coco["annotations"]:
+    distinct = {str((a["image_id"], a["category_id"], a["bbox"])): a for a in coco["annotations"]}
+    for annotation in distinct.values():
         size = sizes.get(names.get(annotation["image_id"], ""))
         if size is None or annotation["category_id"] not in categories:
             continue
         x, y, w, h = (Fraction(str(side)) for side in annotation["bbox"])
         valid += w > 0 and h > 0 and x >= 0 and y >= 0 and x + w <= size[0] + 1 and y + h <= size[1] + 1
-    return valid, len(coco["annotations"])
+    return valid, len(distinct)
 
 
 def passes(rows: list[list[int]]) -> bool:

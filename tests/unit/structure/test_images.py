@@ -120,6 +120,60 @@ def test_in_a_challenge_whose_demand_is_of_tables_images_count_nowhere() -> None
     assert {report[name].status for name in ("IMG-1", "ANN-1")} == {Status.NOT_APPLICABLE}
 
 
+DEMAND = {"images": 4}
+
+
+def test_a_challenge_may_demand_images_and_no_table() -> None:
+    files: Files = {"a.png": PNG, "b.jpg": JPEG, "bad.png": PNG[:300], "boxes.json": coco([[0, 0, 1, 1]])}
+    report = judged({**files, "t.csv": "a\n1\n"}, "IMG-1", "ANN-1", "SCL-1", "COM-1", demand=DEMAND)
+    assert (share(report, "IMG-1"), share(report, "ANN-1"), share(report, "SCL-1")) == ((2, 3), (1, 1), (3, 4))
+    assert (report["COM-1"].status, report.tables) == (Status.NOT_APPLICABLE, ())
+    assert "t.csv: no table is demanded, so it counts nowhere." in report.warnings
+    assert any("Add 1 distinct images" in fix.what for fix in report.fixes)
+
+
+def test_demanded_images_that_are_not_there_fail() -> None:
+    report = judged({"t.csv": "a\n1\n"}, "IMG-1", "ANN-1", "SCL-1", demand=DEMAND)
+    assert {report[name].status for name in ("IMG-1", "ANN-1")} == {Status.FAILED}
+    assert share(report, "SCL-1") == (0, 4)
+
+
+def test_a_challenge_may_demand_a_table_and_images() -> None:
+    demand = {"types": {"a": "integer"}, "images": 4}
+    report = judged({"t.csv": "a\n1\n", "a.png": PNG}, "IMG-1", "COM-1", demand=demand)
+    assert (share(report, "IMG-1"), share(report, "COM-1")) == ((1, 1), (1, 1))
+
+
+TRICKS: dict[str, Callable[[Files], Files]] = {
+    "the good images repeated": lambda files: {**files, **{f"again/{n}.png": PNG for n in range(50)}},
+    "the bad images left out": lambda files: {name: data for name, data in files.items() if name != "flat.png"},
+    "the annotations left out": lambda files: {name: data for name, data in files.items() if name != "boxes.json"},
+    "the good boxes repeated": lambda files: {**files, "boxes.json": coco([[0, 0, 99, 9], *[[0, 0, 1, 1]] * 50])},
+    "the good boxes repeated in another file": lambda files: {**files, "more.json": coco([[0, 0, 1, 1]] * 50)},
+    "images that are only named so": lambda files: {**files, **{f"{n}.jpg": f"{n}" for n in range(50)}},
+    "an image that claims to be larger": lambda files: {
+        **files,
+        "boxes.json": coco([[0, 0, 99, 9], [0, 0, 1, 1]], images=[{"id": 1, "file_name": "a.png", "width": 100}]),
+    },
+    "a table beside them": lambda files: {**files, "t.csv": "a,b\n" + "1,2\n" * 500},
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_no_trick_with_images_raises_the_total(trick: str) -> None:
+    honest: Files = {
+        "a.png": PNG,
+        "b.jpg": JPEG,
+        "flat.png": flat(90),
+        "boxes.json": coco([[0, 0, 99, 9], [0, 0, 1, 1]]),
+    }
+    measures = ("IMG-1", "ANN-1", "SCL-1")
+    before, after = (judged(files, *measures, demand={"images": 3}).total for files in (honest, TRICKS[trick](honest)))
+    assert before is not None
+    assert after is not None
+    assert float(after) <= float(before) < 90
+
+
 def test_what_pillow_counts_is_what_a_naive_loop_counts(tmp_path: Path) -> None:
     for number, (width, height, low, high) in enumerate([(32, 32, 0, 255), (33, 65, 100, 103), (40, 32, 120, 140)]):
         chance = random.Random(number)
@@ -297,13 +351,13 @@ def test_it_is_what_a_naive_count_finds(
     (folder / "boxes.json").write_text(json.dumps(data))
     opened = open_dataset([folder], scratch=folder.parent)
     result = MEASURE.measure(Package(opened.files), closed=False)
-    assert (result.num, result.den) == ann_1(data, {"a.png": (64, 48)})
+    assert (result.num or 0, result.den or 0) == ann_1(data, {"a.png": (64, 48)})
 
 
 def test_of_very_many_images_a_sample_is_looked_at_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SAMPLE == 20_000
     monkeypatch.setattr("jiebang.measures.img_1.SAMPLE", 3)
-    files: Files = {f"{number}.png": PNG if number % 2 else flat(3) for number in range(8)}
+    files: Files = {f"{n}.png": encoded(noise(seed=n)) if n % 2 else flat(n) for n in range(8)}
     first, second = (judged(files, "IMG-1")["IMG-1"] for _ in range(2))
     assert (first.den, first.sample) == (3, 3)
     assert first.ci95 == second.ci95 == wilson(first.num or 0, 3)
