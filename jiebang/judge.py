@@ -92,6 +92,8 @@ class Report:
     judged: Grade | None = None
     fixes: tuple[Fix, ...] = ()
     declare: tuple[str, ...] = ()
+    distributions: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """By table the distributions of its columns, where they were asked for; for the page, no part of the JSON."""
 
     def __getitem__(self, measure: str) -> MeasureResult:
         """The dataset's result of a measure."""
@@ -174,7 +176,7 @@ class Report:
     def _html(self) -> str:
         from jiebang.report import render_html
 
-        return render_html(self.as_dict())
+        return render_html(self.as_dict(), distributions=self.distributions)
 
     def _repr_html_(self) -> str:
         from jiebang.report import render_card
@@ -240,13 +242,15 @@ def score(
     threads: int | None = None,
     memory: int | None = None,
     scratch: Path | None = None,
+    distributions: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Judge a dataset: gates, every measure, the grade under a rubric, and what to fix.
 
     `declare` is what is known about the dataset; `demand` is a challenge's data demand instead, whose word alone
     counts. Both may be a mapping or a YAML or JSON file. `memory` is in bytes; `scratch` a folder for what does not fit
-    into it. Raises DatasetRefused when nothing can be read, DeclarationError when a declaration or rubric is wrong.
+    into it. `distributions` counts the columns' values too, for the page. Raises DatasetRefused when nothing can be
+    read, DeclarationError when a declaration or rubric is wrong.
     """
     from jiebang.dataset.canonical import canonicalise
 
@@ -272,12 +276,13 @@ def score(
             progress=progress,
         )
         stack.callback(canonical.close)
-        if chosen.gates or any(measure in FOUND_MEASURES for measure in measures):
+        if chosen.gates or distributions or any(measure in FOUND_MEASURES for measure in measures):
             canonical, more = _look_through(opened, canonical, declaration, chosen.gates, chosen.as_of)
             report = replace(report, gates=(*report.gates, *more))
             if not report.passed:
                 return report
-        return _judge(report, measures, canonical, package, progress)
+        report = _judge(report, measures, canonical, package, progress)
+        return replace(report, distributions=_distributions(canonical)) if distributions else report
 
 
 def _judge(
@@ -323,6 +328,15 @@ def _judge(
         fixes=fixes_beside(absent, judged, results, report.rubric) if absent else fixes(judged, results, combined),
         declare=declarations(judged),
     )
+
+
+def _distributions(canonical: CanonicalDataset) -> dict[str, tuple[dict[str, Any], ...]]:
+    from jiebang.report.distributions import distributions
+
+    return {
+        table.name: tuple(one.as_dict() for one in distributions(canonical.connection, table))
+        for table in canonical.tables
+    }
 
 
 def _look_through(

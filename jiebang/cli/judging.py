@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jiebang.cli.showing import show_gates, show_report
+from jiebang.cli.showing import show_difference, show_gates, show_report
 from jiebang.cli.terminal import (
     AsJson,
     Exit,
@@ -21,8 +22,18 @@ from jiebang.cli.terminal import (
     stages,
     write_target,
 )
+from jiebang.cli.verifying import read_json
 from jiebang.declaration import Declaration
 from jiebang.document import read_document
+from jiebang.report.comparison import compare as difference_of
+
+
+class PageLanguage(StrEnum):
+    """The languages of the page."""
+
+    EN = "en"
+    ZH = "zh"
+
 
 Paths = Annotated[list[Path], typer.Argument(help="Files, folders, or zip and tar archives of them.")]
 
@@ -82,6 +93,10 @@ def score(
     as_of: Annotated[str | None, typer.Option(help="The day the judgement speaks of: 2026-01-31.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML page.")] = None,
+    lang: Annotated[PageLanguage, typer.Option(help="The language that the page opens in.")] = PageLanguage.EN,
+    compare: Annotated[
+        Path | None, typer.Option(help="The JSON report of an earlier version, to see what moved since.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a dataset: gates, measures, total, grade, and what to fix first.
@@ -92,6 +107,7 @@ def score(
     from jiebang.report import render_html
 
     check_page(html)
+    earlier = _read_report(compare) if compare is not None else None
     short = {
         "label": label,
         "key": split(key),
@@ -119,19 +135,41 @@ def score(
         declaration = declared(declare, short)
     with stages(quiet=as_json) as progress:
         report = judge.score(
-            paths, declare=declaration, demand=demand, rubric=chosen, threads=threads, progress=progress
+            paths,
+            declare=declaration,
+            demand=demand,
+            rubric=chosen,
+            threads=threads,
+            distributions=html is not None,
+            progress=progress,
         )
     facts = report.as_dict()
     if as_json:
         print(report.to_json())
     else:
         show_report(out, facts)
+        if earlier is not None:
+            out.print("\n[bold]Since the earlier version[/]")
+            show_difference(out, earlier, facts, as_json=False)
     if html is not None:
-        if not write_target(html, render_html(facts)):
+        page = render_html(facts, earlier=earlier, distributions=report.distributions, language=lang.value)
+        if not write_target(html, page):
             raise typer.Exit(Exit.UNAVAILABLE)
         say(f"Report written to {escape(str(html))}.")
     if facts["total"] is None:
         raise typer.Exit(Exit.NO)
+
+
+def _read_report(file: Path) -> dict[str, Any]:
+    """The report of an earlier version, with all that a comparison reads; another file is told so before any work."""
+    facts = read_json(file)
+    try:
+        difference_of(facts, facts)
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
+        raise WrongUse(
+            "no_report", f"{file} is not a report.", "--compare takes what `jiebang score --json` printed earlier."
+        ) from None
+    return facts
 
 
 def scan(

@@ -67,6 +67,11 @@ _BIOMETRIC = _ending(
 _CODE = "[A-TV-Z][0-9][0-9A-Z](\\.[0-9A-Z]{1,4})?"
 
 
+def names_person(column: str) -> bool:
+    """Whether the name of a column tells that it names a person or a device of one."""
+    return _PERSON.search(plain_name(column)) is not None
+
+
 def sensitive_records(
     connection: duckdb.DuckDBPyConnection, table: Table, finds: str, personal: Sequence[int]
 ) -> Iterator[tuple[str, int, str]]:
@@ -76,7 +81,7 @@ def sensitive_records(
     """
     present = [column for column in table.columns if column.present]
     called = {column.index: plain_name(column.name) for column in present}
-    people = [column for column in present if _PERSON.search(called[column.index])]
+    people = [column for column in present if names_person(column.name)]
     yield from _tracks(table, present, called, people)
     listed = ", ".join(map(str, personal))
     someone = " OR ".join(

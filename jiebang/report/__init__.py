@@ -1,14 +1,29 @@
 """A report as something a person enjoys reading: one HTML page without network, and a card for notebooks."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jiebang.report.words import Language
 
 
-def render_html(facts: Mapping[str, Any]) -> str:
-    """The whole report as one HTML page; `facts` is `Report.as_dict()` or the same read back from JSON."""
+def render_html(
+    facts: Mapping[str, Any],
+    *,
+    earlier: Mapping[str, Any] | None = None,
+    distributions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    language: Language = "en",
+) -> str:
+    """The whole report as one HTML page in English and Chinese; `facts` is `Report.as_dict()` or read back from JSON.
+
+    `earlier` is the report of an earlier version to compare with, `distributions` those of `Report.distributions`.
+    `language` is the one that the page opens in.
+    """
     from jiebang.report.page import page
 
-    return page(facts)
+    return page(facts, earlier=earlier, drawings=distributions or {}, language=language)
 
 
 def render_card(facts: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -32,11 +32,21 @@ class Radar:
     corners: tuple[Corner, ...]
     shape: str
     rings: tuple[str, ...]
-    words: str
+    before: str
+    """The shape of an earlier version; empty where it has no value in one of the dimensions."""
+
+    def words(self, language: str) -> str:
+        """The drawing as a sentence."""
+        return ", ".join(
+            f"{corner.line.wording.zh or corner.line.wording.en if language == 'zh' else corner.line.wording.en} "
+            f"{_rounded(corner.line.value or Decimal(0))}"
+            for corner in self.corners
+        )
 
 
-def radar(lines: Sequence[DimensionLine]) -> Radar | None:
-    """The radar of the dimensions that have a value; None when fewer than three have."""
+def radar(lines: Sequence[DimensionLine], before: Mapping[str, Decimal] | None = None) -> Radar | None:
+    """The radar of the dimensions that have a value, over their values of `before`; None when fewer than three have."""
+    earlier = before or {}
     valued = [(line, line.value) for line in lines if line.value is not None]
     if len(valued) < FEWEST_CORNERS:
         return None
@@ -49,7 +59,11 @@ def radar(lines: Sequence[DimensionLine]) -> Radar | None:
         corners=corners,
         shape=_points(_at(angle, float(value)) for (_, value), angle in zip(valued, angles, strict=True)),
         rings=tuple(_points(_at(angle, share * _RADIUS) for angle in angles) for share in (0.25, 0.5, 0.75, 1.0)),
-        words=", ".join(f"{line.wording.en} {_rounded(value)}" for line, value in valued),
+        before=(
+            _points(_at(angle, float(earlier[line.name])) for (line, _), angle in zip(valued, angles, strict=True))
+            if all(line.name in earlier for line, _ in valued)
+            else ""
+        ),
     )
 
 

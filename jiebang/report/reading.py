@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from typing import Any
 
 Facts = Mapping[str, Any]
@@ -104,11 +105,12 @@ class MeasureLine:
     score: Decimal | None
     floor: Decimal | None
     target: Decimal | None
+    weight: Fraction
     note: str | None
     counts: Mapping[str, int]
     evidence: tuple[Facts, ...]
     tables: tuple[Facts, ...]
-    """The same measure table by table, where there is more than one table."""
+    """The same measure table by table, where there is more than one table and it applies."""
 
     @property
     def percent(self) -> str:
@@ -175,11 +177,12 @@ def _measure(result: Facts, limits: Facts, facts: Facts) -> MeasureLine:
         score=_decimal(result.get("score")),
         floor=_decimal(limits.get("floor")),
         target=_decimal(limits.get("target")),
+        weight=Fraction(limits.get("weight") or 1),
         note=result.get("note"),
         counts=result.get("counts") or {},
         evidence=tuple(result.get("evidence") or ())
         or tuple(e for one in tables for e in one.get("evidence") or ())[:20],
-        tables=tables if len(tables) > 1 else (),
+        tables=tuple(one for one in tables if one["status"] != "not_applicable") if len(tables) > 1 else (),
     )
 
 
