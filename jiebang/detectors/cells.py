@@ -31,7 +31,7 @@ _SHORTEST_NUMBER = 15
 
 _COLUMNS_AT_ONCE = 20
 _BATCH_BYTES = 16 << 20
-_BATCH_ROWS = (1_000, 65_536)
+_BATCH_ROWS = 65_536
 _KEPT_AT_ONCE = 1 << 20
 
 
@@ -95,8 +95,7 @@ class TableScan:
         chosen, widest = self._worth_a_look(relation, looks)
         if not chosen:
             return
-        least, most = _BATCH_ROWS
-        rows = max(least, min(most, _BATCH_BYTES // widest))
+        rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // widest))
         columns = [ColumnScan(self._scanner, self._as_of, look.keyword, look.without) for look in chosen]
         cells = ", ".join(f"{look.sql} AS s{place}" for place, look in enumerate(chosen))
         # A cursor of its own, since finds are written while it is read.

@@ -12,12 +12,15 @@ import pyarrow.compute as pc
 from jiebang.dataset.text_columns import boolean_array, integer_array
 from jiebang.detectors.catalogue import CLASSES, NUMBERS
 from jiebang.detectors.proofs import PROOFS
-from jiebang.detectors.scanning import NOTHING, Cells, Finds, Scanner, empty_text
+from jiebang.detectors.scanning import NOTHING, Cells, Finds, Scanner, offsets_of, text_like, without_nulls
 
 SHORTEST = 5
 """No cell of fewer bytes holds anything, whatever the name of its column says."""
 
 _SAMPLE = 100
+_SAMPLED = 16
+"""Of how many batches one is sampled, until a column is full of something."""
+
 _FULL = 0.25
 """The share of a sample that holds one class, from which on a column is full of it."""
 
@@ -33,20 +36,20 @@ class ColumnScan:
         self._keyword = keyword
         self._without = without
         self._full: tuple[str, ...] = ()
+        self._batches = 0
 
     def scan(self, column: pa.Array) -> Finds:
         """What is found in the cells of a batch."""
         if column.null_count == len(column):
             return NOTHING
-        cells = column.cast(pa.large_string())
-        if cells.null_count:
-            cells = pc.fill_null(cells, empty_text())
-        offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]
-        if int(np.diff(offsets).max()) < SHORTEST:
+        cells = without_nulls(column)
+        if int(np.diff(offsets_of(cells)).max()) < SHORTEST:
             return NOTHING
         # A word in front gives a number another meaning, so nothing is proved of such cells.
         if not self._full and not self._keyword and len(cells) > 10 * _SAMPLE:
-            self._full = self._full_of(cells)
+            if self._batches % _SAMPLED == 0:
+                self._full = self._full_of(cells)
+            self._batches += 1
         return self._proved(cells) if self._full else self._scanned(cells)
 
     def _scanned(self, cells: pa.Array) -> Finds:
@@ -69,7 +72,7 @@ class ColumnScan:
                 places.append(np.flatnonzero(mask))
                 classes.append(np.full(len(places[-1]), NUMBERS[name], dtype=np.int16))
         if not proved.all():
-            left = pc.if_else(boolean_array(proved), empty_text(), cells)
+            left = pc.if_else(boolean_array(proved), text_like(cells, [""])[0], cells)
             found = self._scanned(left)
             places.append(found[0])
             classes.append(found[1])

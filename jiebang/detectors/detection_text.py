@@ -26,13 +26,11 @@ UNUSUAL = f"[^{_STABLE}{_MARKS}]|[0-9A-Fa-f]\\x{{FF1A}}[0-9A-Fa-f:]|[!-~]\\x{{30
 QUICKLY_UNUSUAL = (
     r"[\xC2-\xE1\xEA-\xEE\xF0-\xF4]|\xE2(?:[^\x80\x96\x97]|\x80[^\x93-\x96\x98-\xA3\xA6])"
     r"|\xE3(?:\x80[\xAA-\xBF]|\x81\x80|\x82[\x97-\xA0]|\x83[\xBB\xBF]|[\x84-\x8F])"
-    r"|\xE4\xB6[\xB6-\xBF]|\xE4\xB7|\xE9\xBE[\xA6-\xBF]|\xE9\xBF|\xEF(?:[^\xBC]|\xBC[^\x81\x88\x89\x8C\x9A\x9B\x9F])",
-    r"[0-9A-Fa-f]\xEF\xBC\x9A[0-9A-Fa-f:]",
-    r"[!-~]\xE3\x80\x80",
-    r"\xE3\x80\x80[!-~]",
+    r"|\xE4\xB6[\xB6-\xBF]|\xE4\xB7|\xE9\xBE[\xA6-\xBF]|\xE9\xBF"
+    r"|\xEF(?:[^\xBC]|\xBC[^\x81\x88\x89\x8C\x9A\x9B\x9F])"
+    r"|[0-9A-Fa-f]\xEF\xBC\x9A[0-9A-Fa-f:]|[!-~]\xE3\x80\x80|\xE3\x80\x80[!-~]"
 )
-"""Patterns of hyperscan over bytes of UTF-8, true wherever `UNUSUAL` is; each by itself is fastest."""
-
+"""The same for hyperscan, over bytes of UTF-8 and a little too much: true wherever `UNUSUAL` is."""
 
 TELLING = r"[0-9@_:.-]|[A-Za-z]{15}"
 """Whatever is found holds this once it is in form: a digit, what stands in an address or an id, or a key of letters."""

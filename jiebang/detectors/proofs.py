@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from jiebang.detectors.finance import NETWORKS
 from jiebang.detectors.identity import OF_AGE, PROVINCES, WEIGHTS
+from jiebang.detectors.scanning import offsets_of
 
 Mask = npt.NDArray[np.bool_]
 Proven = list[tuple[str, Mask]]
@@ -34,7 +35,7 @@ class _Cells:
     """The bytes of a column of strings, and where each cell begins and how long it is."""
 
     def __init__(self, column: pa.Array) -> None:
-        offsets = np.frombuffer(column.buffers()[1], dtype=np.int64)[column.offset : column.offset + len(column) + 1]
+        offsets = offsets_of(column).astype(np.int64)
         self.starts = offsets[:-1]
         self.lengths = np.diff(offsets)
         self.bytes = np.frombuffer(column.buffers()[2] or b"", dtype=np.uint8)
@@ -131,4 +132,4 @@ PROOFS: dict[str, Callable[[pa.Array, datetime.date], Proven]] = {
     "child_id_card": _identities,
     "bank_card": _cards,
 }
-"""The proofs there are, by the class of which a column is full; each takes a column of large strings without nulls."""
+"""The proofs there are, by the class of which a column is full; each takes a column of strings without nulls."""

@@ -44,33 +44,44 @@ class Cells:
     @classmethod
     def of_texts(cls, texts: Sequence[str], keyword: str = "") -> Cells:
         """Texts as cells: lines, names."""
-        return cls.of(_large(texts), keyword)
+        return cls.of(nullable_view_array([text.encode("utf-8") for text in texts]), keyword)
 
     @classmethod
     def of(cls, column: pa.Array, keyword: str = "") -> Cells:
         """The cells of a column of strings; `keyword` is put in front of each, as the column's name says it."""
-        cells = column.cast(pa.large_string())
-        if cells.null_count:
-            cells = pc.fill_null(cells, empty_text())
+        cells = without_nulls(column)
         plain = _plain(cells)
         if plain is None and not keyword:
             return cls(b"", np.zeros(len(cells), dtype=np.int64), np.zeros(len(cells), dtype=np.int64))
         cells = cells if plain is None else plain
         before = _SEPARATOR + keyword.encode()
-        offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]
+        offsets = offsets_of(cells).astype(np.int64)
         lengths = np.diff(offsets)
         starts = (offsets[:-1] - offsets[0]) + len(before) * np.arange(len(cells), dtype=np.int64) + len(_SEPARATOR)
         return cls(_joined(cells, before), starts, starts + lengths + len(before) - len(_SEPARATOR))
 
 
-def empty_text() -> pa.Scalar:
-    """The empty text, as what stands for a null."""
-    return _large([""])[0]
+def without_nulls(column: pa.Array) -> pa.Array:
+    """The column as strings or large strings, empty where it was null."""
+    cells = column if pa.types.is_string(column.type) else column.cast(pa.large_string())
+    return pc.fill_null(cells, text_like(cells, [""])[0]) if cells.null_count else cells
+
+
+def offsets_of(cells: pa.Array) -> npt.NDArray[np.signedinteger]:
+    """Where each cell begins in the text of the column, and where the last one ends."""
+    number = np.dtype(np.int32 if pa.types.is_string(cells.type) else np.int64)
+    return np.frombuffer(cells.buffers()[1], dtype=number)[cells.offset : cells.offset + len(cells) + 1]
+
+
+def text_like(cells: pa.Array, texts: Sequence[str]) -> pa.Array:
+    """Some texts as a column of the same type."""
+    # Not by pa.array or pa.scalar, which import pandas where it is installed: a second in each process.
+    return nullable_view_array([text.encode("utf-8") for text in texts]).cast(cells.type)
 
 
 def _joined(cells: pa.Array, before: bytes) -> bytes:
     whole = pa.LargeListArray.from_arrays(integer_array(np.array([0, len(cells)])), cells)
-    joined = pc.binary_join(whole, _large([before.decode()])[0]).buffers()[2]
+    joined = pc.binary_join(whole, text_like(cells, [before.decode()])[0]).buffers()[2]
     return b"".join((before, memoryview(joined) if joined is not None else b"", _SEPARATOR))
 
 
@@ -79,27 +90,21 @@ def _plain(cells: pa.Array) -> pa.Array | None:
 
     Most blocks of text need no change, and many columns hold nothing but words: quick passes over the whole tell.
     """
-    first, last = cells.offset, cells.offset + len(cells)
-    offsets = np.frombuffer(cells.buffers()[1], dtype=np.int64)
     buffer = cells.buffers()[2]
     if buffer is None:
         return None
+    offsets = offsets_of(cells)
     # Any buffer can be scanned, whatever the types say.
-    text = cast(bytes, memoryview(buffer)[offsets[first] : offsets[last]])
+    text = cast(bytes, memoryview(buffer)[offsets[0] : offsets[-1]])
     if not _is_unusual(text):
         return cells if _holds(_telling(), text) else None
     unusual = pc.match_substring_regex(cells, UNUSUAL)
     changed = [detection_text(text) for text in cells.filter(unusual).to_pylist()]
-    return pc.replace_with_mask(cells, unusual, _large(changed))
-
-
-def _large(texts: Sequence[str]) -> pa.Array:
-    # Not by pa.array or pa.scalar, which import pandas where it is installed: a second in each process.
-    return nullable_view_array([text.encode("utf-8") for text in texts]).cast(pa.large_string())
+    return pc.replace_with_mask(cells, unusual, text_like(cells, changed))
 
 
 def _is_unusual(text: bytes) -> bool:
-    return any(_holds(database, text) for database in _quick_tests())
+    return _holds(_unusual(), text)
 
 
 def _holds(database: hyperscan.Database, text: bytes) -> bool:
@@ -109,8 +114,8 @@ def _holds(database: hyperscan.Database, text: bytes) -> bool:
 
 
 @cache
-def _quick_tests() -> tuple[hyperscan.Database, ...]:
-    return tuple(_quick_test(pattern) for pattern in QUICKLY_UNUSUAL)
+def _unusual() -> hyperscan.Database:
+    return _quick_test(QUICKLY_UNUSUAL)
 
 
 @cache
@@ -159,11 +164,14 @@ class Scanner:
         found: set[tuple[int, int]] = set()
         decided: set[tuple[int, int]] = set()
         leaves = [detector.name in without for detector in self.detectors]
-        for id, end, place in zip(ids.tolist(), ends.tolist(), places.tolist(), strict=True):
+        starts, stops = cells.starts[places].tolist(), cells.ends[places].tolist()
+        for id, end, place, start, stop in zip(
+            ids.tolist(), ends.tolist(), places.tolist(), starts, stops, strict=True
+        ):
             if leaves[id] or place < 0 or (place, id) in decided:
                 continue
             detector = self.detectors[id]
-            names = _names(detector, cells, place, end, as_of)
+            names = _names(detector, cells.text, start, stop, end, as_of)
             found.update((place, NUMBERS[name]) for name in names)
             if names and detector.also is None:
                 decided.add((place, id))
@@ -173,12 +181,14 @@ class Scanner:
         return pairs[:, 0].copy(), pairs[:, 1].astype(np.int16)
 
 
-def _names(detector: Detector, cells: Cells, place: int, end: int, as_of: datetime.date) -> set[str]:
-    """The classes around a candidate; one is enough, but where a detector tells two apart."""
+def _names(detector: Detector, whole: bytes, start: int, stop: int, end: int, as_of: datetime.date) -> set[str]:
+    """The classes around the end of a candidate in the cell from `start` to `stop`.
+
+    One is enough, but where a detector tells two apart.
+    """
     names: set[str] = set()
-    start, stop = int(cells.starts[place]), int(cells.ends[place])
     low, high = max(start, end - detector.back), min(stop, end + detector.ahead)
-    text = cells.text[low:high]
+    text = whole[low:high]
     match = detector.exact.search(text)
     while match is not None:
         cut_off = (low > start and match.start() < _EDGE) or (high < stop and match.end() > len(text) - _EDGE)
@@ -202,6 +212,6 @@ def scanner() -> Scanner:
 def compile_all() -> None:
     """Compile everything that scanning needs."""
     scanner()
-    _quick_tests()
+    _unusual()
     _telling()
     detection_text("\u3000")
