@@ -119,6 +119,10 @@ class Client:
         """Read a document in another representation."""
         return self._send("GET", path, headers={"Accept": media_type}).text
 
+    def get_bytes(self, path: str) -> bytes:
+        """Read a document as the bytes that it is."""
+        return self._send("GET", path, headers={"Accept": "*/*"}).content
+
     def get_if_changed(self, path: str, etag: str | None, **query: str | int | None) -> tuple[Any | None, str | None]:
         """Read a document only when its ETag is another one; the document (None when it is the same) and its ETag."""
         headers = {"If-None-Match": etag} if etag else {}

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,7 @@ from deploy.local.prometheus import Target, find_prometheus, prometheus_part, wr
 from deploy.local.services import SERVICE_PROCESSES, HttpPart, gateway_part, service_part
 from deploy.local.state import hold
 from deploy.local.supervisor import Part, Supervisor
+from jiebang.certificate.issuer import ROOT, Issuer
 from shared.failures import DependencyDown
 from shared.kafka import ensure_topics
 from shared.settings import Settings, SettingsError
@@ -199,10 +201,13 @@ class Platform:
             "JIEBANG_OBJECTS_URL": (self.state / "objects").as_uri(),
             "JIEBANG_SCRATCH_DIR": str(self.state / "scratch"),
             "JIEBANG_SIGNING_KEY_FILE": str(self.state / "signing-key.pem"),
+            "JIEBANG_SCORING_ISSUER": str(self.state / "issuer"),
             "JIEBANG_WEBHOOK_ALLOW_LOOPBACK": "true",
         }
         (self.state / "objects").mkdir(exist_ok=True)
         (self.state / "scratch").mkdir(exist_ok=True)
+        if not (self.state / "issuer" / ROOT).exists():
+            Issuer.create(self.state / "issuer", now=datetime.now(UTC))
         return {**made, **{name: value for name, value in self._given.items() if name not in OWN_VARIABLES}}
 
     def _write_status(self) -> None:

@@ -28,6 +28,8 @@ from jiebang.errors import JiebangError
 
 ROOT, ROOT_KEY, KEYS, REVOCATIONS = "root.pem", "root-key.pem", "keys.json", "revocations.json"
 
+_CLOCKS_DIFFER = timedelta(days=1)
+
 
 class Issuer:
     """Issues and revokes certificates, with the keys of a folder."""
@@ -43,8 +45,9 @@ class Issuer:
             title = f"{folder} is an issuer already."
             raise KeyRefused("issuer_exists", title, "Add a signing key to it, or name another folder.")
         folder.mkdir(parents=True, exist_ok=True)
-        root = SigningKey.new()
-        root.save(folder / ROOT_KEY)
+        if not (folder / ROOT_KEY).exists():  # an earlier making may have been broken off after it
+            SigningKey.new().save(folder / ROOT_KEY)
+        root = SigningKey.load(folder / ROOT_KEY)
         issuer = cls(folder, KeyList.sign(root, (), version=0, now=now))
         issuer.add_key(root, now=now, lives=lives)
         _replace(folder / REVOCATIONS, signed_list((), issuer.signing_key(now), now=now))
@@ -63,13 +66,16 @@ class Issuer:
         return cls(folder, KeyList.read(signed, root))
 
     def add_key(self, root: SigningKey, *, now: datetime, lives: timedelta = KEY_LIVES) -> SigningKey:
-        """Make a signing key that signs from now on; older ones stay good for what they have signed."""
+        """Make a signing key that signs from now on; older ones stay good for what they have signed.
+
+        It is listed as valid since the day before, for the clocks of those who sign with it may go behind.
+        """
         if root.public != self.keys.root:
             title = f"Key {root.id} is not the root key of this issuer."
             raise KeyRefused("wrong_root", title, f"Its fingerprint is {verification.fingerprint(self.keys.root)}.")
         key = SigningKey.new()
         key.save(self._file_of(key.id))
-        self.keys = self.keys.with_key(root, ListedKey(key.public, now, now + lives), now=now)
+        self.keys = self.keys.with_key(root, ListedKey(key.public, now - _CLOCKS_DIFFER, now + lives), now=now)
         _replace(self.folder / KEYS, self.keys.signed)
         return key
 

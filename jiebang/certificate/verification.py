@@ -126,7 +126,8 @@ def verify_bundle(
     """Go through all steps until one fails.
 
     `root` is the issuer's root key (32 bytes), known from elsewhere. `files` are those of the dataset, if it is to be
-    compared. `keys` and `revocations` are lists that may be newer than those in the bundle; the newest of each decides.
+    compared. `keys` is a list that may be newer than the one in the bundle: the newest decides. `revocations` is a list
+    beside the one in the bundle: what one of them revokes is revoked.
     """
     return _Verifying(parts, root, _moment(now), files, keys, revocations).run()
 
@@ -302,11 +303,11 @@ class _Verifying:
             for each in known:
                 self._require_valid(self.keys[each], "revocations", str(payload["as_of"]))
             lists.append(json.loads(open_envelope(raw, REVOCATIONS, known)))
-        newest = max(lists, key=lambda each: str(each["as_of"]))
-        for entry in newest["revoked"]:
+        # What was revoked stays so: one list that says it is enough, whatever another one does not say.
+        for entry in (entry for each in lists for entry in each["revoked"]):
             if entry["certificate"] == self._predicate()["certificate"]:
                 raise Wrong(f"it was revoked at {entry['revoked_at']}: {entry['reason']}")
-        return f"as of {newest['as_of']}"
+        return f"as of {max(str(each['as_of']) for each in lists)}"
 
 
 def recompute(

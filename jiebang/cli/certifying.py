@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from jiebang.certificate.verification import File, fingerprint
+from jiebang.cli.login import client
 from jiebang.cli.terminal import (
     AsJson,
     Exit,
@@ -98,14 +100,46 @@ def issue(
         say(f"[green]✓[/] Issued [bold]{id}[/]: {escape(str(output))}.")
 
 
+@certificate_app.command("get")
+def get(
+    submission: Annotated[str, typer.Argument(help="The submission's id, or the certificate's: sub_…, crt_….")],
+    output: Annotated[Path | None, typer.Option(help="The file to write. Default: its id with .zip, here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the certificate of a submission from the platform, as the file to hand over."""
+    check_target(output)
+    with client() as server:
+        raw = server.get_bytes(f"/v1/certificates/{quote(submission, safe='')}")
+    target = output or Path(f"{submission}.zip")
+    try:
+        target.write_bytes(raw)
+    except OSError as error:
+        complain(WrongUse("cannot_write", f"{target} could not be written: {error.strerror}.", "Name another file."))
+        raise typer.Exit(Exit.UNAVAILABLE) from None
+    if as_json:
+        print_json({"file": str(target), "bytes": len(raw)})
+    else:
+        say(f"[green]✓[/] Written to {escape(str(target))}. Check it: `jiebang verify {escape(str(target))}`.")
+
+
 @certificate_app.command("revoke")
 def revoke(
     certificate: Annotated[str, typer.Argument(help="The certificate's id: crt_….")],
     reason: Annotated[str, typer.Option(help="Why, in a sentence that everybody will read.")],
-    issuer: Folder,
+    issuer: Annotated[
+        Path | None, typer.Option(help="The issuer's folder. Default: the platform one is logged in to, as organiser.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Revoke a certificate, for good; it stays in the log."""
+    if issuer is None:
+        with client() as server:
+            revoked = server.post(f"/v1/certificates/{quote(certificate, safe='')}/revoke", {"reason": reason})
+        if as_json:
+            print_json(revoked)
+        else:
+            say(f"[green]✓[/] Revoked {escape(str(revoked['id']))}.")
+        return
     from jiebang.certificate.issuer import Issuer
 
     own = Issuer.open(issuer)

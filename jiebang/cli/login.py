@@ -16,6 +16,9 @@ import typer
 from jiebang.cli.terminal import AsJson, WrongUse, counted, print_json, say
 from jiebang.client import Client, Problem
 
+ISSUER = "issuer.json"
+"""What is kept of the platform's issuer: its root key's fingerprint, and the list of keys that it has signed."""
+
 _URL_VARIABLE = "JIEBANG_URL"
 _KEY_VARIABLE = "JIEBANG_KEY"
 _COMMANDS = {
@@ -122,8 +125,8 @@ def login(
 ) -> None:
     """Remember a server and a key for the other commands.
 
-    The key is kept in a file only you can read. The server's public keys are kept too, so that receipts can be
-    verified offline later. JIEBANG_URL and JIEBANG_KEY in the environment win over what is kept.
+    The key is kept in a file only you can read. The server's public keys are kept too, so that receipts and
+    certificates can be verified offline later. JIEBANG_URL and JIEBANG_KEY in the environment win over what is kept.
     """
     if not url.startswith(("http://", "https://")):
         raise WrongUse("wrong_url", f"{url!r} is not an address.", "Begin it with https:// or http://.")
@@ -133,12 +136,25 @@ def login(
     with Client(url, key or None, patience=2) as server:
         challenges = len(list(server.each("/v1/challenges")))
         keys = server.get("/v1/keys")
+        issuer = _issuer(server)
     write_state("login.json", {"url": url, "key": key or None})
     write_state("keys.json", keys)
+    write_state(ISSUER, issuer)
     if as_json:
         print_json({"url": url, "role": role, "challenges": challenges})
     else:
         say(f"[green]✓[/] {url} as [bold]{role}[/]; {counted(challenges, 'challenge')} posted.")
+
+
+def _issuer(server: Client) -> dict[str, Any]:
+    """Whose certificates the server issues: the root key's fingerprint and the list of keys; empty without any."""
+    try:
+        facts: dict[str, Any] = server.get("/v1/certificates/keys")
+    except Problem as problem:
+        if problem.status != httpx.codes.NOT_FOUND:
+            raise
+        return {}
+    return {"root": facts["root"], "keys": facts["keys"]}
 
 
 def add_to(app: typer.Typer) -> None:

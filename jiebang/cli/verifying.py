@@ -24,7 +24,7 @@ from jiebang.certificate.verification import (
     unreadable,
     verify_bundle,
 )
-from jiebang.cli.login import read_state
+from jiebang.cli.login import ISSUER, read_state
 from jiebang.cli.terminal import (
     AsJson,
     Exit,
@@ -39,9 +39,6 @@ from jiebang.cli.terminal import (
 )
 from jiebang.packing import Package
 from jiebang.receipt import verify_receipt
-
-ISSUER = "issuer.json"
-"""What `jiebang login` keeps of the platform's issuer: its root key, and the list of keys that it has signed."""
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[dim]–[/]", "not_reached": "[dim]·[/]"}
 

@@ -45,7 +45,10 @@ def create_certificates_router(registry: Registry) -> APIRouter:
     @router.get("/keys")
     async def show_keys(request: Request) -> Response:
         """The root key that certificates are known by, and the list of signing keys that it has signed."""
-        keys = issuer().keys()
+        try:
+            keys = issuer().keys()
+        except NoValidKey:
+            raise platform_fault() from None
         body = {
             "root": fingerprint(keys.root),
             "pem": pem_of(keys.root).decode(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -54,8 +56,13 @@ class Authority:
         return cls(folder)
 
     def keys(self) -> KeyList:
-        """The list of keys as the root key has signed it."""
-        return Issuer.open(self._folder).keys
+        """The list of keys as the root key has signed it.
+
+        Raises:
+            NoValidKey: the folder holds it no more.
+        """
+        with _told():
+            return Issuer.open(self._folder).keys
 
     def key(self, now: datetime) -> SigningKey:
         """The key that signs now.
@@ -63,10 +70,16 @@ class Authority:
         Raises:
             NoValidKey: there is none.
         """
-        try:
+        with _told():
             return Issuer.open(self._folder).signing_key(now)
-        except KeyRefused as refused:
-            raise NoValidKey(f"{refused.code}: {refused.title}") from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except KeyRefused as refused:
+        raise NoValidKey(f"{refused.code}: {refused.title}") from None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from deploy.local.ports import free_port
 from jiebang.receipt import verify_receipt
@@ -50,7 +51,29 @@ async def test_the_demo_prints_three_leaderboards_and_the_refusals_and_leaves_re
     keys = receipts.pop("keys")
     assert len(receipts) == 16
     assert len({verify_receipt(receipt, keys)["submission"] for receipt in receipts.values()}) == 16
+    certificates = sorted((tmp_path / "out" / "certificates").glob("*.zip"))
+    assert certificates, shown
+    assert "Certificates, each verified offline" in shown
+    for certificate in certificates:
+        dataset = tmp_path / "out" / "data" / certificate.stem
+        assert (await verify(certificate, dataset))["valid"], certificate
+    raw = bytearray(certificates[0].read_bytes())
+    raw[len(raw) // 2] ^= 1
+    certificates[0].write_bytes(raw)
+    assert not (await verify(certificates[0]))["valid"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+async def verify(certificate: Path, dataset: Path | None = None) -> dict[str, Any]:
+    """What `jiebang verify` says of a certificate, by the root key that lies beside it."""
+    command = [str(Path(sys.executable).parent / "jiebang"), "verify", str(certificate), "--json"]
+    if dataset is not None:
+        command += ["--dataset", str(dataset)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    shown, _ = await process.communicate()
+    found: dict[str, Any] = json.loads(shown)
+    assert (process.returncode == 0) == found["valid"]
+    return found
 
 
 async def test_a_demo_that_cannot_be_played_says_why_and_exits_with_1(tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ def _board(competition: Competition, name: str) -> dict[str, Any]:
     posted = competition.posted[name]
     ranks = {row["submission"]: row["rank"] for row in competition.boards[name]["entries"]}
     ranked = [
-        {**_facts(attempt), "rank": ranks.get(attempt.submission)}
+        {
+            **_facts(attempt),
+            "rank": ranks.get(attempt.submission),
+            "certified": attempt.submission in competition.certificates,
+        }
         for attempt in competition.attempts
         if attempt.entry.challenge == name and attempt.state == "ranked"
     ]

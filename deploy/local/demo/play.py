@@ -12,8 +12,10 @@ from threading import Thread
 
 import yaml
 
+from deploy.local.demo.certificates import NotVerified, keep_certificate, keep_root, verified
 from deploy.local.demo.entries import ATTACKERS, ENTRIES, TEAMS, Entry, Team
 from deploy.local.demo.receiver import Receiver
+from jiebang.certificate.verification import Verification
 from jiebang.client import Client, Json
 from jiebang.packing import Package
 from jiebang.receipt import verify_receipt
@@ -39,6 +41,7 @@ class Attempt:
     submission: str = ""
     document: Json = field(default_factory=dict)
     receipt: Json = field(default_factory=dict)
+    handed_in: Path | None = None
 
     @property
     def ended(self) -> bool:
@@ -66,6 +69,7 @@ class Competition:
         self.posted: dict[str, Posted] = {}
         self.boards: dict[str, Json] = {}
         self.reports: dict[str, Json] = {}
+        self.certificates: dict[str, Verification] = {}
         self._url = url
         self._organiser = Client(url, organiser_key)
         self._folder = folder
@@ -87,6 +91,7 @@ class Competition:
             self.boards[name] = self._drained_board(self.posted[name])
         self._await_webhooks()
         self._keep_reports()
+        self._keep_certificates()
         self._check()
 
     def team_of(self, team_id: str) -> Team:
@@ -138,7 +143,8 @@ class Competition:
         attempt.state = "preparing"
         folder = self._folder / "data" / slug(entry)
         folder.mkdir(parents=True)
-        package = Package(entry.write(folder))
+        attempt.handed_in = entry.write(folder)
+        package = Package(attempt.handed_in)
         client = self._teams[entry.team]
         attempt.state = "uploading"
         upload = client.upload(package, package.sha256())
@@ -203,6 +209,21 @@ class Competition:
                 (self._folder / "reports" / f"{name}.html").write_text(html, encoding="utf-8")
         _write_json(self._folder / "receipts" / "keys.json", keys)
 
+    def _keep_certificates(self) -> None:
+        """Keeps the certificate of every grade that is not provisional, and verifies it without the platform."""
+        folder = self._folder / "certificates"
+        keep_root(Client(self._url), folder)
+        for attempt in self.attempts:
+            if attempt.state != "ranked" or self.reports[attempt.submission]["provisional"]:
+                continue
+            assert attempt.handed_in is not None
+            file = folder / f"{slug(attempt.entry)}.zip"
+            try:
+                keep_certificate(self._teams[attempt.entry.team], attempt.submission, file)
+                self.certificates[attempt.submission] = verified(file, attempt.handed_in)
+            except NotVerified as failed:
+                raise PlayFailed(str(failed)) from None
+
     def _check(self) -> None:
         """A demo that only looks right is worth nothing: everything that must hold is looked at."""
         for attempt in self.attempts:
@@ -218,6 +239,8 @@ class Competition:
                 raise PlayFailed(f"the board of {name} does not hold exactly the teams that were scored: {board}")
             if ranks != list(range(1, len(ranks) + 1)):
                 raise PlayFailed(f"the ranks of {name} are {ranks}")
+        if not self.certificates:
+            raise PlayFailed("no dataset was certified")
         forged = [delivery for delivery in self._receiver.deliveries if not delivery.verified]
         if forged:
             raise PlayFailed(f"{len(forged)} webhooks did not verify, the first: {forged[0]}")

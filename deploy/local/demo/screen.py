@@ -9,8 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deploy.local.demo.play import CHALLENGES, NEW_LEADER, SCORED, Attempt, Competition
+from deploy.local.demo.play import CHALLENGES, NEW_LEADER, SCORED, Attempt, Competition, slug
 from deploy.local.demo.receiver import Delivery, Receiver
+from jiebang.certificate.verification import STEPS
 
 _COLOURS = {"ranked": "green", "scored": "cyan", "accepted": "cyan", "scanning": "yellow", "received": "yellow"}
 _COLOURS |= {"uploading": "yellow", "rejected": "magenta", "failed": "bold red", "cancelled": "red"}
@@ -91,6 +92,25 @@ def show_end(console: Console, competition: Competition, receiver: Receiver) -> 
         f"Sponsors were told of {counts[SCORED]} scores and {counts[NEW_LEADER]} new leaders; "
         "every signature verified with the standardwebhooks library."
     )
+    show_certificates(console, competition)
+
+
+def show_certificates(console: Console, competition: Competition) -> None:
+    """Prints which datasets were certified, and how one certificate was verified, step by step."""
+    certified = [attempt for attempt in competition.attempts if attempt.submission in competition.certificates]
+    table = Table("team", "challenge", "certified", "total", "grade", title="Certificates, each verified offline")
+    for attempt in certified:
+        statement = competition.certificates[attempt.submission].statement
+        assert statement is not None
+        result = statement["predicate"]["result"]
+        team = f"{attempt.entry.team.zh} {attempt.entry.team.en}"
+        table.add_row(team, attempt.entry.challenge, attempt.entry.what, result["total"], result["grade"])
+    console.print(table)
+    last = certified[-1]
+    for step in competition.certificates[last.submission].steps:
+        console.print(f"[green]✓[/green] {STEPS[step.id]}", highlight=False)
+    names = f"certificates/{slug(last.entry)}.zip --dataset data/{slug(last.entry)}"
+    console.print(f"The same again, in the demo's folder: jiebang verify {names}", highlight=False, soft_wrap=True)
 
 
 def _improvement(competition: Competition, attempt: Attempt) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from jiebang.certificate.issuer import Issuer
+from jiebang.certificate.signing import KeyList, SigningKey
+from jiebang.certificate.verification import fingerprint
 from tests.unit.certificate.issued import DECLARE, write_dataset
 from tests.unit.cli.conftest import Command
+from tests.unit.cli.platform import Platform
 
 
 @pytest.fixture
@@ -161,3 +166,29 @@ def test_a_provisional_grade_is_not_certified(jiebang: Command, dataset: Path, i
     assert (refused.code, refused.json["code"]) == (1, "provisional")
     assert not (tmp_path / "c.zip").exists()
     assert json.loads(report.read_text())["provisional"] is True
+
+
+def test_the_platform_hands_out_its_certificates_and_login_keeps_its_root_key(
+    jiebang: Command, platform: Platform, certificate: Path, issuer: Path, tmp_path: Path
+) -> None:
+    own = Issuer.open(issuer)
+    keys = {"root": fingerprint(own.keys.root), "keys": json.loads(own.keys.signed)}
+    platform.answers["GET", "/v1/certificates/keys"] = (200, keys, {})
+    platform.answers["GET", "/v1/certificates/sub_1"] = (200, certificate.read_bytes(), {})
+    assert jiebang("login", platform.url, "--key", "jb_team_k1_secret").code == 0
+    fetched = tmp_path / "fetched.zip"
+    assert jiebang("certificate", "get", "sub_1", "--output", fetched).code == 0
+    assert fetched.read_bytes() == certificate.read_bytes()
+    assert jiebang("verify", fetched).code == 0
+    emptied = KeyList.sign(SigningKey.load(issuer / "root-key.pem"), (), version=9, now=datetime.now(UTC))
+    platform.answers["GET", "/v1/certificates/keys"] = (200, {**keys, "keys": json.loads(emptied.signed)}, {})
+    assert jiebang("login", platform.url, "--key", "jb_team_k1_secret").code == 0
+    found = jiebang("verify", fetched, "--json")
+    assert (found.code, found.json["failed"]) == (1, "key"), "the platform has taken its key off the list"
+
+
+def test_an_organiser_revokes_on_the_platform(logged_in: Command, platform: Platform) -> None:
+    platform.answers["POST", "/v1/certificates/crt_1/revoke"] = (200, {"id": "crt_1", "reason": "why"}, {})
+    assert logged_in("certificate", "revoke", "crt_1", "--reason", "why", "--json").json["id"] == "crt_1"
+    [(_, body)] = platform.asked("POST", "/v1/certificates/crt_1/revoke")
+    assert body == {"reason": "why"}
