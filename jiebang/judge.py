@@ -307,7 +307,7 @@ def _judge(
     listed = [measure for measure in PACKAGE_MEASURES if measure.id in report.rubric.criteria]
     if declaration.closed:
         files = (path for table in tables for path in table.files)
-        package = package.for_demand(files, wants_images=declaration.images is not None)
+        package = package.for_demand(files, needed_images=declaration.images)
     results = (*measured.results, *(measure.measure(package, closed=declaration.closed) for measure in listed))
     if not tables:
         results = (*(measure.without_tables(package, declaration) for measure in measures), *results)

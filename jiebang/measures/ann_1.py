@@ -34,7 +34,7 @@ def plan(package: Package) -> MeasureResult | None:
     """
     annotated = package.annotated
     if not annotated.files.paths:
-        return None if annotated.images or package.wants_images else package_ratio(MEASURE.id, 0, 0)
+        return None if annotated.images or package.needed_images is not None else package_ratio(MEASURE.id, 0, 0)
     boxes = invalid = 0
     evidence: list[Evidence] = []
     causes: Counter[str] = Counter()

@@ -36,13 +36,14 @@ def plan(package: Package) -> MeasureResult | None:
     below which nothing in it is sharp. One with more than 64 million pixels is not decoded and does not pass. Of more
     than 20,000 images those with the smallest hashes of their paths are looked at, and the result says so.
 
-    Images of equal bytes count once, so repeating the good ones does not help.
+    Images of equal bytes count once, so repeating the good ones does not help. Of the images that a challenge needs,
+    those that are lacking do not pass, so neither does leaving out the bad ones.
 
     Not applicable without images; in a challenge that demands images failed.
     """
     from jiebang.structure.images import Undecodable, decode
 
-    if package.wants_images and not package.annotated.images:
+    if package.needed_images is not None and not package.annotated.images:
         return None
     images = tuple({file.sha256: file for file in reversed(package.annotated.images)}.values())[::-1]
     chosen = _sampled(images) if len(images) > SAMPLE else images
@@ -62,7 +63,9 @@ def plan(package: Package) -> MeasureResult | None:
     why = "; ".join(f"{cause} ({count})" for cause, count in sorted(causes.items(), key=lambda one: (-one[1], one[0])))
     sample = len(chosen) if len(images) > SAMPLE else None
     passed = len(chosen) - failed
-    return package_ratio(MEASURE.id, passed, len(chosen), evidence=evidence, note=why or None, sample=sample)
+    # What a challenge needs and is not there does not pass either, so leaving out the bad ones gains nothing.
+    den = len(chosen) if sample else max(len(chosen), package.needed_images or 0)
+    return package_ratio(MEASURE.id, passed, den, evidence=evidence, note=why or None, sample=sample)
 
 
 def _sampled(images: tuple[DataFile, ...]) -> list[DataFile]:
@@ -92,8 +95,8 @@ def advice(result: MeasureResult) -> str:
     """What to do about it."""
     assert result.num is not None
     assert result.den is not None
-    causes = "; ".join((result.note or "").split("; ")[:_NAMED])
-    return f"Replace or take out {result.den - result.num} of {result.den} images: {causes}."
+    causes = "; ".join((result.note or "some that are needed are not there").split("; ")[:_NAMED])
+    return f"Replace {result.den - result.num} of {result.den} images: {causes}."
 
 
 MEASURE = PackageMeasure(

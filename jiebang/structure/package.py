@@ -40,20 +40,24 @@ _CHECKSUM = re.compile(r"([0-9A-Fa-f]{64})[ \t]+[*]?(.+)")
 class Package:
     """The files of an opened dataset, by what they say of it. A path that a file names is compared, never opened.
 
-    `demanded` are the paths of the tables' files that count in a challenge, None where all files do; `wants_images` is
-    whether its demand is of images too.
+    `demanded` are the paths of the tables' files that count in a challenge, None where all files do;
+    `needed_images` is how many images its demand asks for, None where it asks for none.
     """
 
     def __init__(
-        self, files: Sequence[DataFile], demanded: frozenset[str] | None = None, *, wants_images: bool = False
+        self,
+        files: Sequence[DataFile],
+        demanded: frozenset[str] | None = None,
+        *,
+        needed_images: int | None = None,
     ) -> None:
         self.files = tuple(files)
-        self.wants_images = wants_images
+        self.needed_images = needed_images
         self._demanded = demanded
 
-    def for_demand(self, paths: Iterable[str], *, wants_images: bool) -> Package:
+    def for_demand(self, paths: Iterable[str], *, needed_images: int | None) -> Package:
         """The same package where only these data files and demanded images count, so that others dilute nothing."""
-        return Package(self.files, frozenset(paths), wants_images=wants_images)
+        return Package(self.files, frozenset(paths), needed_images=needed_images)
 
     @property
     def counts_all(self) -> bool:
@@ -144,7 +148,7 @@ class Package:
         """The images that count, and what annotates them; none in a challenge whose demand is of tables alone."""
         from jiebang.structure.annotated import Annotated
 
-        return Annotated(self.files if self._demanded is None or self.wants_images else [])
+        return Annotated(self.files if self._demanded is None or self.needed_images is not None else [])
 
     @cached_property
     def data_files(self) -> tuple[DataFile, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.unit import test_gaming as tables
 from tests.unit import test_gaming_series as series
+from tests.unit.structure import test_images as images
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "gaming.md"
 RUBRIC = "core-1-draft"
@@ -20,8 +21,8 @@ _INTRODUCTION = f"""# Tricks, and what they do to the total
 
 Each trick is a change of a real dataset that has honest faults, handed in to a challenge whose demand names columns,
 types, key, label, classes and the like; the rubric is `{RUBRIC}`. The tests (`tests/unit/test_gaming.py`,
-`test_gaming_series.py`) hold that none raises the total. What these measures cannot tell from an honest repair stands
-at the end."""
+`test_gaming_series.py`, `structure/test_images.py`) hold that none raises the total. What these measures cannot tell
+from an honest repair stands at the end."""
 
 _BLIND = """## Blind spots
 
@@ -47,16 +48,35 @@ def _blind(name: str) -> dict[str, Callable[[tables.Files], tables.Files]]:
     return {trick: change for trick, (dataset, change) in tables.BLIND_SPOTS.items() if dataset == name}
 
 
+def _honest_images() -> tables.Files:
+    return _as_bytes(images.honest_images())
+
+
+def _as_bytes(files: Mapping[str, str | bytes]) -> tables.Files:
+    return {name: data.encode() if isinstance(data, str) else data for name, data in files.items()}
+
+
+def _with_images(
+    tricks: Mapping[str, Callable[[Any], Any]],
+) -> dict[str, Callable[[tables.Files], tables.Files]]:
+    def bound(trick: Callable[[Any], Any]) -> Callable[[tables.Files], tables.Files]:
+        return lambda files: _as_bytes(trick(files))
+
+    return {name: bound(trick) for name, trick in tricks.items()}
+
+
 CORPORA = (
     Corpus("Penguins: one table", tables.PENGUINS, tables.penguins, tables.PENGUIN_TRICKS),
     Corpus("Flights: several tables", tables.FLIGHTS, tables.flights, tables.FLIGHT_TRICKS),
     Corpus("Penguins: what describes the data", tables.PENGUINS, tables.described, tables.DESCRIBED_TRICKS),
     Corpus("Weather: times, domains, rules, splits", series.WEATHER, series.weather, series.TRICKS),
+    Corpus("Images and their boxes", images.IMAGES_DEMANDED, _honest_images, _with_images(images.TRICKS)),
 )
 BLIND_SPOTS = (
     Corpus("Penguins", tables.PENGUINS, tables.penguins, _blind("penguins")),
     Corpus("Flights", tables.FLIGHTS, tables.flights, _blind("flights")),
     Corpus("Weather", series.WEATHER, series.weather, series.BLIND_SPOTS),
+    Corpus("Images", images.IMAGES_DEMANDED, _honest_images, _with_images(images.BLIND_SPOTS)),
 )
 
 

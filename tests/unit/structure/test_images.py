@@ -8,6 +8,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ DEMAND = {"images": 4}
 def test_a_challenge_may_demand_images_and_no_table() -> None:
     files: Files = {"a.png": PNG, "b.jpg": JPEG, "bad.png": PNG[:300], "boxes.json": coco([[0, 0, 1, 1]])}
     report = judged({**files, "t.csv": "a\n1\n"}, "IMG-1", "ANN-1", "SCL-1", "COM-1", demand=DEMAND)
-    assert (share(report, "IMG-1"), share(report, "ANN-1"), share(report, "SCL-1")) == ((2, 3), (1, 1), (3, 4))
+    assert (share(report, "IMG-1"), share(report, "ANN-1"), share(report, "SCL-1")) == ((2, 4), (1, 1), (3, 4))
     assert (report["COM-1"].status, report.tables) == (Status.NOT_APPLICABLE, ())
     assert "t.csv: no table is demanded, so it counts nowhere." in report.warnings
     assert any("Add 1 distinct images" in fix.what for fix in report.fixes)
@@ -141,7 +142,7 @@ def test_demanded_images_that_are_not_there_fail() -> None:
 def test_a_challenge_may_demand_a_table_and_images() -> None:
     demand = {"types": {"a": "integer"}, "images": 4}
     report = judged({"t.csv": "a\n1\n", "a.png": PNG}, "IMG-1", "COM-1", demand=demand)
-    assert (share(report, "IMG-1"), share(report, "COM-1")) == ((1, 1), (1, 1))
+    assert (share(report, "IMG-1"), share(report, "COM-1")) == ((1, 4), (1, 1))
 
 
 TRICKS: dict[str, Callable[[Files], Files]] = {
@@ -159,19 +160,39 @@ TRICKS: dict[str, Callable[[Files], Files]] = {
 }
 
 
+BLIND_SPOTS: dict[str, Callable[[Files], Files]] = {
+    "the boxes that are not valid left out": lambda files: {**files, "boxes.json": coco([[0, 0, 1, 1]])},
+}
+"""How many boxes there should be nobody has said."""
+
+IMAGES_DEMANDED = {"images": 3}
+
+
+def honest_images() -> Files:
+    """Two good images and one in which nothing is sharp, with a good box and one that is too large."""
+    boxes = coco([[0, 0, 99, 9], [0, 0, 1, 1]])
+    return {"a.png": PNG, "b.jpg": JPEG, "flat.png": flat(90), "boxes.json": boxes}
+
+
 @pytest.mark.parametrize("trick", TRICKS)
 def test_no_trick_with_images_raises_the_total(trick: str) -> None:
-    honest: Files = {
-        "a.png": PNG,
-        "b.jpg": JPEG,
-        "flat.png": flat(90),
-        "boxes.json": coco([[0, 0, 99, 9], [0, 0, 1, 1]]),
-    }
     measures = ("IMG-1", "ANN-1", "SCL-1")
-    before, after = (judged(files, *measures, demand={"images": 3}).total for files in (honest, TRICKS[trick](honest)))
+    before, after = (
+        judged(files, *measures, demand=IMAGES_DEMANDED).total
+        for files in (honest_images(), TRICKS[trick](honest_images()))
+    )
     assert before is not None
     assert after is not None
-    assert float(after) <= float(before) < 90
+    assert Decimal(after) <= Decimal(before) < 90
+
+
+@pytest.mark.parametrize("trick", BLIND_SPOTS)
+def test_what_these_measures_of_images_cannot_see(trick: str) -> None:
+    before, after = (
+        judged(files, "ANN-1", demand=IMAGES_DEMANDED).total
+        for files in (honest_images(), BLIND_SPOTS[trick](honest_images()))
+    )
+    assert Decimal(after or 0) > Decimal(before or 0)
 
 
 def test_what_pillow_counts_is_what_a_naive_loop_counts(tmp_path: Path) -> None:
