@@ -131,7 +131,7 @@ async def import_archive(file: Path, settings: Settings, told: Told) -> Imported
         await _compare(archive, documents, objects, told)
         await ensure_topics(settings)
         async with streams.connected():
-            bounds = await streams.bounds()
+            bounds = await streams.all_bounds()
             if noted is None:
                 await streams.refuse_what_is_unread(bounds)
                 bases = {topic: {str(at): each.end for at, each in its.items()} for topic, its in bounds.items()}

@@ -83,13 +83,33 @@ class Streams:
     def _full(self, name: str) -> str:
         return f"{self._settings.kafka_topic_prefix}{name}"
 
+    async def all_bounds(self) -> dict[str, dict[int, Bounds]]:
+        """From where to where each partition of each topic goes, all of which are there or about to be.
+
+        Raises:
+            DependencyDown: some are not there after a while.
+        """
+
+        async def whole() -> dict[str, dict[int, Bounds]]:
+            found = await self.bounds()
+            if missing := [name for name in TOPICS if len(found.get(name, ())) < TOPICS[name]]:
+                raise DependencyDown("kafka", f"not there yet: {', '.join(missing[:5])}")
+            return found
+
+        return await _patiently(whole)
+
     async def bounds(self) -> dict[str, dict[int, Bounds]]:
         """From where to where each partition of each topic goes now; topics that are not there are left out."""
         assert self._reader is not None
         with _translated():
-            there = await self._reader.topics()
-            wanted = [name for name in TOPICS if self._full(name) in there]
-            places = [TopicPartition(self._full(name), number) for name in wanted for number in range(TOPICS[name])]
+            there = await self._reader._client.fetch_all_metadata()
+            numbers = {name: there.partitions_for_topic(self._full(name)) or set() for name in TOPICS}
+            places = [
+                TopicPartition(self._full(name), number)
+                for name, its in numbers.items()
+                for number in sorted(its)
+                if number < TOPICS[name]
+            ]
             starts = await self._reader.beginning_offsets(places)
             ends = await self._reader.end_offsets(places)
         return {
@@ -98,7 +118,8 @@ class Streams:
                 for number in range(TOPICS[name])
                 if (place := TopicPartition(self._full(name), number)) in starts
             }
-            for name in wanted
+            for name, its in numbers.items()
+            if its
         }
 
     async def positions(self) -> Offsets:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import secrets
+import tarfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from deploy.local.kafka import KafkaServer
 from deploy.local.mongo import MongoServer
+from shared.archive import exporting
 from shared.archive.container import ArchiveRefused
 from shared.archive.exporting import Taken, Told, export
 from shared.archive.importing import Imported, import_archive
@@ -39,6 +41,12 @@ from tests.eventually import eventually
 pytestmark = pytest.mark.timeout(180)
 TOPIC = "board.teams"
 TEAMS = [f"team_{number}" for number in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks for a partition, of a few records each."""
+    monkeypatch.setattr(exporting, "BLOCK_BYTES", 500)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,10 @@ class Installation:
             for each in records:
                 found[each.partition].append((each.key, each.value, tuple(each.headers)))
         return dict(found)
+
+    async def count(self) -> int:
+        """How many records lie in the topic."""
+        return sum(map(len, (await self.records()).values()))
 
     async def stored(self) -> dict[str, bytes]:
         return {info.name: await self.objects.get(info.name) async for info in self.objects.list("")}
@@ -260,15 +272,25 @@ async def test_all_of_it_is_put_back_once(season: Installation, empty: Installat
     await same(season, empty)
 
 
-@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("written", [1, 2])
 @pytest.mark.parametrize("stage", ["objects", "documents", "events"])
 async def test_an_import_that_was_broken_off_goes_on(
-    season: Installation, empty: Installation, tmp_path: Path, stage: str, after: int
+    season: Installation, empty: Installation, tmp_path: Path, stage: str, written: int
 ) -> None:
-    await fill(season)
+    await fill(season, rounds=9)
     await season.export(tmp_path / "a.tar")
+    folder = "records/" if stage == "events" else f"{stage}/"
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        places = [number for number, name in enumerate(tar.getnames(), start=1) if name.startswith(folder)]
+    after = places[written - 1]
     with pytest.raises(Interrupted):
         await empty.take(tmp_path / "a.tar", interrupt=(stage, after))
+    there = {
+        "objects": (len(await empty.stored()), 5),
+        "documents": (len(await empty.documents()), len(TEAMS)),
+        "events": (await eventually(empty.count) if stage == "events" else 0, 9 * len(TEAMS)),
+    }
+    assert 0 < there[stage][0] < there[stage][1], f"it was not broken off in the middle: {there}"
     imported = await empty.take(tmp_path / "a.tar")
     assert imported.changed
     await same(season, empty)
@@ -277,7 +299,8 @@ async def test_an_import_that_was_broken_off_goes_on(
 async def test_a_block_of_which_half_was_published_is_not_published_again(
     season: Installation, empty: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await fill(season)
+    monkeypatch.setattr(exporting, "BLOCK_BYTES", 1 << 20)
+    await fill(season, rounds=9)
     await season.export(tmp_path / "a.tar")
     whole = Streams.put
 
