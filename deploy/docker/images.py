@@ -89,8 +89,11 @@ def archive(containers: Containers, variant: str, folder: Path, *, name: str = "
     return target
 
 
-def compressed_size(archive: Path) -> int:
-    """Bytes of an archive's layers, which is what a registry stores and a node fetches."""
+def compressed_size(archive: Path) -> int | None:
+    """Bytes of an archive's layers as a registry stores and a node fetches them; None where it holds them uncompressed.
+
+    Docker archives them so.
+    """
     with tarfile.open(archive) as packed:
 
         def read(path: str) -> Any:
@@ -98,8 +101,12 @@ def compressed_size(archive: Path) -> int:
             assert member is not None
             return json.load(member)
 
+        if "index.json" not in packed.getnames():
+            return None
         (manifest,) = read("index.json")["manifests"]
         layers = read("blobs/" + manifest["digest"].replace(":", "/"))["layers"]
+        if not all(layer["mediaType"].endswith("+gzip") for layer in layers):
+            return None
         return sum(int(layer["size"]) for layer in layers)
 
 
