@@ -32,13 +32,15 @@ def score(
     rubric: Rubric | Mapping[str, Any] | str | Path = "core-0",
     threads: int | None = None,
     memory: int | None = None,
+    distributions: bool = False,
     **declared: Any,
 ) -> Report:
     """Judge a dataset (a file, several, a folder or an archive) and return its Report.
 
     Every key of the declaration may be given by name: `label="species"`, `key=["id"]`, `required=[…]`, `types={…}`,
     `missing=[…]`, `records=344`, `foreign_keys=[…]`, `tables={…}`; they are added to those of `declare`. `demand` is a
-    challenge's data demand, whose word alone counts. `memory` is in bytes.
+    challenge's data demand, whose word alone counts. `memory` is in bytes. With `distributions` a saved page shows how
+    the values of each column are distributed.
 
     Raises DatasetRefused when nothing can be read, DeclarationError when the declaration or the rubric is wrong.
     """
@@ -50,7 +52,15 @@ def score(
         names = ("key", "required", "series", "text", "classes")
         single = {key: [value] if key in names and isinstance(value, str) else value for key, value in declared.items()}
         declare = Declaration.parse({**known, **single})
-    return judge.score(paths, declare=declare, demand=demand, rubric=rubric, threads=threads, memory=memory)
+    return judge.score(
+        paths,
+        declare=declare,
+        demand=demand,
+        rubric=rubric,
+        threads=threads,
+        memory=memory,
+        distributions=distributions,
+    )
 
 
 def scan(paths: Paths) -> ScanResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -32,6 +33,9 @@ Drawings = Mapping[str, Sequence[Facts]]
 """By the name of a table, the distributions of its columns, in their order."""
 
 MOST_COLUMNS = 300
+_WRITTEN = {"", ".md", ".txt", ".rst"}
+"""The names of files that are written about data end so, where nothing in a dataset is a table."""
+
 _FIXES_ON_A_CARD = 3
 _FIXES_AT_ONCE = 8
 
@@ -180,7 +184,9 @@ def _name(facts: Facts) -> Wording:
     if not files:
         return PHRASES["nothing_read"]
     # A dataset is called by its data, not by what is written about them.
-    first = next((file for file in files if file["kind"] != "other"), files[0])["path"]
+    data = [file for file in files if file["kind"] != "other"]
+    data += [file for file in files if PurePosixPath(file["path"]).suffix.lower() not in _WRITTEN]
+    first = (data or files)[0]["path"]
     if len(files) == 1:
         return Wording(str(first), "")
     values = {"name": first, "n": len(files) - 1, "all": len(files)}

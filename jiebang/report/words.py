@@ -23,6 +23,7 @@ PHRASES = {
     "records": Wording("record|records", "条记录"),
     "files": Wording("file, {size}|files, {size}", "个文件，{size}"),
     "rubric": Wording("rubric", "评价规则"),
+    "under_rubric": Wording("Rubric", "评价规则"),
     "result": Wording("Result", "结果"),
     "grade_is": Wording("Grade {grade}", "等级 {grade}"),
     "of_100": Wording("of 100", "分（满分 100）"),
@@ -156,8 +157,8 @@ PHRASES = {
     "declaration": Wording("Declaration", "声明"),
     "engine": Wording("Engine", "引擎"),
     "repeat": Wording(
-        "The same bytes give the same numbers on any machine: {command} repeats this report.",
-        "相同的字节在任何机器上得到相同的数字：{command} 可重现本报告。",
+        "The same bytes give the same numbers on any machine: `jiebang score` repeats this report.",
+        "相同的字节在任何机器上得到相同的数字：`jiebang score` 可重现本报告。",
     ),
     "not_counted": Wording("Not counted", "未计入"),
 }
@@ -173,10 +174,9 @@ TYPES = {
 
 KINDS = {
     "csv": Wording("CSV", "CSV"),
-    "json_lines": Wording("JSON Lines", "JSON Lines"),
-    "json_array": Wording("JSON", "JSON"),
+    "jsonl": Wording("JSON Lines", "JSON Lines"),
+    "json": Wording("JSON", "JSON"),
     "parquet": Wording("Parquet", "Parquet"),
-    "image": Wording("images", "图像"),
     "other": Wording("other", "其他"),
 }
 

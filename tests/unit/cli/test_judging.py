@@ -58,6 +58,34 @@ def test_the_page_is_written_where_asked(jiebang: Command, tmp_path: Path) -> No
     assert "<title>penguins.csv" in page.read_text(encoding="utf-8")
 
 
+def test_the_page_opens_in_the_language_asked_for(jiebang: Command, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert jiebang("score", PENGUINS, "--html", page, "--lang", "zh").code == 0
+    text = page.read_text(encoding="utf-8")
+    assert '<html lang="zh-Hans">' in text
+    assert "数据集质量报告</title>" in text
+    assert 'id="in-zh" checked' in text
+
+
+def test_an_earlier_version_is_compared_on_the_terminal_and_on_the_page(jiebang: Command, tmp_path: Path) -> None:
+    earlier, page = tmp_path / "earlier.json", tmp_path / "report.html"
+    earlier.write_text(jiebang("score", PENGUINS, "--json").out, encoding="utf-8")
+    ran = jiebang("score", PENGUINS, "--label", "species", "--compare", earlier, "--html", page)
+    assert ran.code == 0
+    assert "Since the earlier version" in ran.out
+    assert "BAL-1" in ran.out.partition("Since the earlier version")[2]
+    assert "Since the earlier version" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"rubric": {"digest": "00"}, "total": null}', "[]", "no JSON"])
+def test_what_is_no_report_is_not_compared(jiebang: Command, tmp_path: Path, text: str) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(text, encoding="utf-8")
+    ran = jiebang("score", PENGUINS, "--compare", other)
+    assert ran.code == 2
+    assert "other.json" in ran.err
+
+
 def test_short_options_win_over_the_declaration_file(jiebang: Command, tmp_path: Path) -> None:
     declaration = tmp_path / "declare.yaml"
     declaration.write_text("label: island\nrequired: [species, sex]\n")
