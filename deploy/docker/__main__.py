@@ -35,9 +35,9 @@ def image(
         bill = to / packed.name.replace(".oci.tar", ".sbom.json")
         bill.write_text(bill_of_materials(containers, variant), "utf-8")
         say(f"{built.name}: built in {time.monotonic() - begun:.0f} s, with {bill}")
-        typer.echo(
-            f"{packed}  {compressed_size(packed) / 1e6:.0f} MB compressed, {built.size / 1e6:.0f} MB uncompressed"
-        )
+        compressed = compressed_size(packed)
+        sizes = [f"{compressed / 1e6:.0f} MB compressed"] if compressed is not None else []
+        typer.echo(f"{packed}  {', '.join([*sizes, f'{built.size / 1e6:.0f} MB uncompressed'])}")
 
 
 def main() -> None:
