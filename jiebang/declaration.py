@@ -44,7 +44,7 @@ from jiebang.declared_values import (
 )
 from jiebang.document import KeyPath, read_document, refuse_unknown_keys
 from jiebang.errors import DeclarationError
-from jiebang.rules import Kind, Rule, RuleError, kinds_of, read_rules
+from jiebang.rules import Kind, Rule, RuleError, kinds_of, read_rules, summands_of
 
 TYPES = ("integer", "decimal", "boolean", "date", "timestamp", "text")
 
@@ -138,6 +138,10 @@ class TableDeclaration:
             return self.domains[column].type
         ruled = any(column in rule.columns for rule in self.rules) and column != self.time
         return _TYPE_OF_KIND[self.kinds[column]] if ruled else None
+
+    def summands(self) -> tuple[str, ...]:
+        """The columns whose numbers the rules add."""
+        return tuple(dict.fromkeys(column for rule in self.rules for column in summands_of(rule.condition)))
 
     def instants(self) -> tuple[str, ...]:
         """The columns whose cells are times on which measures count: that of `time`, those of domains and of rules."""

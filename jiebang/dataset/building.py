@@ -113,7 +113,8 @@ class TableBuilder:
         elif Fact.INSTANTS in wanted:
             reading = replace(reading, instant_function=INSTANT)
         domain = declared.domains[column.name] if Fact.DOMAINS in wanted else None
-        return replace(reading, domain=domain, characters=Fact.CHARACTERS in wanted)
+        summand = Fact.SUMMANDS in wanted and reading.type in NUMERIC
+        return replace(reading, domain=domain, characters=Fact.CHARACTERS in wanted, summand=summand)
 
     def _wanted(self, name: str) -> set[Fact]:
         """The facts that are kept of a column: of those asked for, what is declared to be of use."""
@@ -123,6 +124,7 @@ class TableBuilder:
             Fact.INSTANTS: name in declared.instants(),
             Fact.DOMAINS: domain is not None and domain.is_of_text,
             Fact.CHARACTERS: name in declared.text,
+            Fact.SUMMANDS: name in declared.summands(),
         }
         return {fact for fact in self._facts if of_use[fact]}
 
@@ -243,6 +245,7 @@ class TableBuilder:
                     has_t=reading is not None and reading.instant_function is not None,
                     has_d=reading is not None and reading.domain is not None,
                     has_l=reading is not None and reading.characters,
+                    has_y=reading is not None and reading.summand,
                 )
             )
         return tuple(columns)

@@ -21,6 +21,7 @@ from jiebang.dataset.cells import Conforms, conforming, millionths, trim
 from jiebang.dataset.damage import SUSPECT, damage
 from jiebang.dataset.tables import ColumnType
 from jiebang.dataset.text_columns import nullable_view_array
+from jiebang.rules import LARGEST_TERM
 from jiebang.times import by_format, instant
 
 BIT = {
@@ -88,7 +89,7 @@ class Reading:
     """How one column's cells are read: its type, its missing markers, and the function for a declared time format.
 
     `instant_function` makes instants out of texts, where instants are kept; `domain` is what cells are held against,
-    and `characters` says whether they are counted.
+    `characters` says whether they are counted and `summand` whether numbers are added to others.
     """
 
     type: ColumnType
@@ -97,6 +98,7 @@ class Reading:
     instant_function: str | None = None
     domain: Domain | None = None
     characters: bool = False
+    summand: bool = False
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ class Reading:
         )
 
     def facts(self, index: int) -> dict[str, tuple[str, str]]:
-        """The columns that are kept beside `s`, `k` and `x`: by their names, the SQL type and the SQL over `s`."""
+        """The columns that are kept beside `s`, `k` and `x`: by their names, the SQL type and the SQL over these."""
         s = f"s{index}"
         kept: dict[str, tuple[str, str]] = {}
         if self.instant_function is not None:
@@ -172,6 +174,9 @@ class Reading:
             kept[f"l{index}"] = ("BIGINT", f"CAST(length({s}) AS BIGINT)")
             damage = f"CASE WHEN regexp_matches({s}, {quoted(SUSPECT)}) THEN jb_damage({s}) ELSE 0 END"
             kept[f"e{index}"] = ("BIGINT", f"CASE WHEN {s} IS NULL THEN NULL ELSE {damage} END")
+        if self.summand:
+            x = f"x{index}"
+            kept[f"y{index}"] = ("BIGINT", f"CASE WHEN {x} >= {-LARGEST_TERM} AND {x} <= {LARGEST_TERM} THEN {x} END")
         return kept
 
     def _instant(self, s: str) -> str:

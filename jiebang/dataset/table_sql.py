@@ -41,14 +41,15 @@ def canonical_select(
         f"s{i}"
         + (f", k{i}" if _is_typed(reading) else "")
         + (f", {reading.value(f's{i}', f'f{i}', f'k{i}')} AS x{i}" if reading.type in NUMERIC else "")
-        + "".join(f", {sql} AS {name}" for name, (_, sql) in reading.facts(i).items())
         for i, reading in readings.items()
     )
     h = "" if hashed is None else f", {record_hash(hashed)} AS h"
-    return (
+    select = (
         f"SELECT {kept}{h} FROM (SELECT {conforming} FROM"
         f" (SELECT {canonical} FROM (SELECT {composed} FROM (SELECT {tested} FROM (SELECT {raw} FROM {view})))))"
     )
+    facts = [f"{sql} AS {name}" for i, reading in readings.items() for name, (_, sql) in reading.facts(i).items()]
+    return f"SELECT {', '.join(['*', *facts])} FROM ({select})" if facts else select
 
 
 def record_hash(identity: Sequence[int]) -> str:

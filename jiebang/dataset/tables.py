@@ -25,6 +25,7 @@ class Fact(StrEnum):
     INSTANTS = "instants"
     DOMAINS = "domains"
     CHARACTERS = "characters"
+    SUMMANDS = "summands"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Column:
     Where they are asked for there are also `t` (`has_t`: the instant in microseconds since 1970-01-01T00:00 UTC, NULL
     where missing or no time), `d` (`has_d`: 1 where the cell is one of the declared values and matches the declared
     pattern, 0 where not, NULL where missing), and `l` and `e` (`has_l`: how many characters the cell has, and how many
-    of them are damage; NULL where missing).
+    of them are damage; NULL where missing), and `y` (`has_y`: `x` where it is small enough to be added to others).
     """
 
     name: str
@@ -54,6 +55,7 @@ class Column:
     has_t: bool = False
     has_d: bool = False
     has_l: bool = False
+    has_y: bool = False
 
 
 @dataclass(frozen=True)

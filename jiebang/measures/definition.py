@@ -6,7 +6,7 @@ few scans as possible, and any engine that reads the portable subset of SQL can 
 table's columns: `f` (which file), `r` (which attempted record of it), `h` (a hash of the record), and for column i
 `s{i}` (text or NULL), `k{i}` (1 conforms to its type, 0 not), `x{i}` (the value in millionths as int64), and for the
 `facts` that a measure asks for `t{i}` (the instant), `d{i}` (1 in its domain, 0 not), `l{i}` and `e{i}` (characters and
-damaged ones).
+damaged ones), `y{i}` (a number that may be added).
 """
 
 from __future__ import annotations

@@ -9,14 +9,10 @@ and one keeps it, 1/2 = 0.500000.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from jiebang.dataset.tables import Fact
-from jiebang.measures.definition import POINTERS, Aggregate, Ask, Measure, Plan, Rows, Subject, ratio
-from jiebang.measures.rule_sql import RuleSql
+from jiebang.measures.definition import POINTERS, Aggregate, Measure, Plan, Rows, Subject, pointer_query, ratio
+from jiebang.measures.rule_sql import rule_sql
 from jiebang.result import Evidence, MeasureResult, Status
-from jiebang.rules import Rule
 
 _RULES_SHOWN = 5
 _TITLE = 80
@@ -29,24 +25,6 @@ def unmet(subject: Subject) -> Status | None:
     return None if subject.columns(_columns(subject)) is not None else Status.FAILED
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A rule as it is asked about."""
-
-    rule: Rule
-    sql: RuleSql
-
-    @property
-    def asks(self) -> Sequence[Ask]:
-        """How many records it applies to, and how many keep it."""
-        if self.sql.values:
-            return [Rows(self.sql.applied_count), Rows(self.sql.kept_count)]
-        return [
-            Aggregate(f"count(*) FILTER (WHERE {self.sql.applies})"),
-            Aggregate(f"count(*) FILTER (WHERE {self.sql.applies} AND {self.sql.keeps})"),
-        ]
-
-
 def plan(subject: Subject) -> Plan:
     """Rules kept / rules applied, summed over the rules and the records.
 
@@ -54,26 +32,35 @@ def plan(subject: Subject) -> Plan:
     rule compares one, or in a sum one beyond 10¹², keeps no rule. A low above the high, or parts that do not add up to
     the whole, lower it. In a challenge it fails when no rule applies to any record.
     """
-    relation = subject.table.relation
-    rules = [_Kept(rule, RuleSql.of(rule, subject, relation)) for rule in subject.declared.rules]
-    asks = [ask for kept in rules for ask in kept.asks]
-    answers = yield list(dict.fromkeys(asks))
-    counts = [answers.count(ask) if isinstance(ask, Rows) else answers.integer(ask) for ask in asks]
-    applied, broken = counts[::2], [all_ - good for all_, good in zip(counts[::2], counts[1::2], strict=True)]
+    rules = [rule_sql(rule, subject) for rule in subject.declared.rules]
+    asks = [
+        (
+            Aggregate(f"count(*) FILTER (WHERE {sql.applies})"),
+            Aggregate(f"count(*) FILTER (WHERE {sql.applies} AND {sql.keeps})"),
+        )
+        for sql in rules
+    ]
+    answers = yield [ask for pair in asks for ask in pair]
+    applied = [answers.integer(ask) for ask, _ in asks]
+    broken = [all_ - answers.integer(ask) for all_, (_, ask) in zip(applied, asks, strict=True)]
     den = sum(applied)
     if subject.closed and not den:
         return MEASURE.result(subject, Status.FAILED)
     worst = sorted((place for place, n in enumerate(broken) if n), key=lambda place: (-broken[place], place))
     shown = worst[:_RULES_SHOWN]
     evidence: list[Evidence] = []
-    first = [Rows(rules[place].sql.broken_records(POINTERS // len(shown))) for place in shown]
-    if first:
-        answers = yield first
-        for place, ask in zip(shown, first, strict=True):
-            title, times = rules[place].rule.title, "time" if broken[place] == 1 else "times"
-            note = f"broken {broken[place]} {times}: {title[:_TITLE]}{'…' if len(title) > _TITLE else ''}"
-            name = rules[place].rule.columns[0]
-            evidence += [subject.pointer(f, r, name, note) for f, r in answers.integers(ask)]
+    if shown:
+        limit = POINTERS // len(shown)
+        queries = [
+            pointer_query(subject.table.relation, f"{rules[place].applies} AND NOT ({rules[place].keeps})", tag, limit)
+            for tag, place in enumerate(shown)
+        ]
+        ask = Rows(f"{' UNION ALL '.join(queries)} ORDER BY tag, f, r")
+        for tag, f, r in (yield [ask]).integers(ask):
+            rule, times = subject.declared.rules[shown[tag]], broken[shown[tag]]
+            title = rule.title[:_TITLE] + ("…" if len(rule.title) > _TITLE else "")
+            note = f"broken {times} time{'' if times == 1 else 's'}: {title}"
+            evidence.append(subject.pointer(f, r, rule.columns[0], note))
     return ratio(MEASURE.id, subject, den - sum(broken), den, evidence=evidence)
 
 
@@ -98,5 +85,5 @@ MEASURE = Measure(
     unmet,
     declares="rules",
     columns=_columns,
-    facts=frozenset({Fact.INSTANTS}),
+    facts=frozenset({Fact.INSTANTS, Fact.SUMMANDS}),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jiebang.rules.expression import RuleError
+from jiebang.rules.expression import LARGEST_TERM, RuleError, summands_of
 from jiebang.rules.kinds import Kind, kinds_of
 from jiebang.rules.reading import Rule, read_rules
 from jiebang.rules.sectors import packs
 
-__all__ = ["Kind", "Rule", "RuleError", "kinds_of", "packs", "read_rules"]
+__all__ = ["LARGEST_TERM", "Kind", "Rule", "RuleError", "kinds_of", "packs", "read_rules", "summands_of"]

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from jiebang.constraints import number
 
 LONGEST_RULE = 1000
-MOST_TERMS = 9
-"""Terms of a sum, so that nine values of at most 10¹⁸ millionths stay within int64."""
+MOST_TERMS, LARGEST_TERM = 9, 10**18
+"""Terms of a sum, and the largest number in one in millionths: together they stay within int64."""
 
 _DEEPEST = 20
 _TOKEN = re.compile(
@@ -318,3 +318,17 @@ def names_of(node: Condition | Value) -> Iterator[Name]:
 def columns_of(node: Condition | Value) -> tuple[str, ...]:
     """The columns that a rule names, in order."""
     return tuple(dict.fromkeys(name.column for name in names_of(node)))
+
+
+def summands_of(node: Condition) -> tuple[str, ...]:
+    """The columns that a rule adds, or takes the absolute value of."""
+    match node:
+        case Comparison():
+            found = [columns_of(value) for value in node.values if isinstance(value, Sum)]
+        case Junction():
+            found = [summands_of(part) for part in node.parts]
+        case Not():
+            return summands_of(node.part)
+        case _:
+            return ()
+    return tuple(dict.fromkeys(column for columns in found for column in columns))

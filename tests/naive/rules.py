@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from tests.naive.cells import instant
+
 TOKEN = re.compile(r"'(?:[^']|'')*'|[0-9]+(?:\.[0-9]+)?|\w+|<=|>=|!=|[<>=+\-(),]")
 WORDS = {"and", "or", "not", "in", "if", "then", "abs", "time"}
 LARGEST = 10**18
@@ -44,14 +46,15 @@ def kinds_in(rule: str, types: dict[str, str], time: str | None) -> dict[str, st
     return kinds
 
 
-def as_python(rule: str) -> str:
+def as_python(rule: str, *, of_times: bool) -> str:
     """The rule as a Python expression over `v`, which gives the value of a column."""
     parts = []
     tokens = TOKEN.findall(rule)
     listing = False
     for place, token in enumerate(tokens):
         if token.startswith("'"):
-            parts.append(repr(token[1:-1].replace("''", "'")))
+            text = token[1:-1].replace("''", "'")
+            parts.append(str(instant(text)) if of_times else repr(text))
         elif token[0].isdigit():
             parts.append(str(int(Decimal(token) * 10**6)))
         elif token == "=":
@@ -91,4 +94,4 @@ def keeps(rule: str, values: dict[str, Any], kinds: dict[str, str]) -> bool:
                 Cell(values[name])
         except OverflowError:
             return False
-    return bool(eval(as_python(rule), {"v": values, "abs": abs, "__builtins__": {}}))
+    return bool(eval(as_python(rule, of_times="time" in kinds.values()), {"v": values, "abs": abs, "__builtins__": {}}))

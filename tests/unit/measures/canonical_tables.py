@@ -67,6 +67,10 @@ def build_table(
             data[f"l{index}"] = pa.array([None if cell is None else len(cell) for cell in cells], pa.int64())
             damage = [None if cell is None else damaged_characters(cell) for cell in cells]
             data[f"e{index}"] = pa.array(damage, pa.int64())
+        has_y = has_x and bool(naive.declare.get("rules"))
+        if has_y:
+            small = [n if n is not None and abs(n) <= 10**18 else None for n in numbers]
+            data[f"y{index}"] = pa.array(small, pa.int64())
         declared = name in naive.declare.get("types", {})
         columns.append(
             Column(
@@ -81,6 +85,7 @@ def build_table(
                 has_t=has_t,
                 has_d=has_d,
                 has_l=has_l,
+                has_y=has_y,
             )
         )
     names = list(naive.columns)

@@ -162,8 +162,8 @@ def test_the_measures_of_parts_and_domains_stay_in_the_subset() -> None:
         "min(test) < max(test)",
         "least < greatest",
         "GROUP BY l1, e1",
-        "AS v1",
-        "NOT (x0 IS NOT NULL AND (v0",
+        "abs(y0 - 3000000)",
+        "NOT (x0 IS NOT NULL AND y0 IS NOT NULL",
     ):
         assert any(part in sql for sql in asked), part
 

@@ -181,3 +181,11 @@ def test_a_number_too_large_for_a_sum_breaks_the_rule_and_nothing_else() -> None
     assert (result.num, result.den) == (1 + 2, 4 + 4)
     assert result.evidence[0].note == "broken 3 times: a + b < 100"
     assert [pointer.row for pointer in result.evidence] == [2, 3, 4, 2, 4]
+
+
+def test_no_sum_passes_int64_wherever_the_engine_computes_it(tmp_path: Path) -> None:
+    rows = [f"{'9223372036854' if n % 3 else n},{'-9223372036854' if n % 5 else n}" for n in range(30_000)]
+    (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(rows) + "\n")
+    result = jiebang.score(tmp_path, declare={"rules": ["a - b < 1"]}, rubric=EVERY_MEASURE)["RUL-1"]
+    assert (result.num, result.den) == (2_000, 30_000)
+    assert len(result.evidence) == 20
