@@ -80,6 +80,12 @@ def test_its_user_owns_nothing_of_it_even_where_the_root_may_be_written(containe
     ] == []
 
 
+@pytest.mark.parametrize("folder", ["objects", "signing"])
+def test_a_new_volume_belongs_to_its_user(containers: Containers, image: Built, folder: str) -> None:
+    path = f"/var/lib/jiebang/{folder}"
+    assert run(containers, image, "sh", "-c", f"touch {path}/x && ls {path}", options=(f"--volume={path}",)) == "x\n"
+
+
 @pytest.mark.parametrize("program", ["gcc", "cc", "make", "uv", "git", "curl"])
 def test_it_carries_no_program_that_nothing_needs(containers: Containers, image: Built, program: str) -> None:
     assert not run_python(containers, image, f"import json, shutil; print(json.dumps(shutil.which({program!r})))")
