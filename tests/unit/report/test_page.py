@@ -11,9 +11,11 @@ import palmerpenguins
 import pytest
 
 import jiebang
+import jiebang.report
 from jiebang.report import render_card, render_html
 from jiebang.report.radar import radar
 from jiebang.report.reading import dimensions, two_places
+from jiebang.report.words import Language
 from tests.unit.report.facts import measure, refused, scored
 
 VOID = {"meta", "input", "link", "br", "hr", "img", "line", "polygon"}
@@ -245,3 +247,66 @@ def test_the_page_of_every_measure_names_all_of_them_in_both_languages(tmp_path:
     assert "missing before it: 2024-01-02T00:00" in outline.words
     assert outline.loads == []
     assert len(set(outline.ids)) == len(outline.ids)
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` by WCAG 2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_all_text_stands_out_from_what_is_behind_it_by_day_by_night_and_on_paper() -> None:
+    style = (Path(jiebang.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    palettes = [
+        {
+            name: colour if len(colour) == 7 else "#" + "".join(2 * digit for digit in colour[1:])
+            for name, colour in re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6});", palette)
+        }
+        for palette in re.findall(r":root \{([^}]*)\}", style)
+    ]
+    assert len(palettes) == 3
+    for palette in palettes:
+        pairs = [
+            (text, behind) for text in ("ink", "soft", "accent", "good", "fair", "poor") for behind in ("paper", "card")
+        ]
+        pairs += [(tone, f"{tone}-soft") for tone in ("good", "fair", "poor")]
+        pairs += [("ink", "fair-soft"), ("ink", "accent-soft"), ("accent", "fair-soft")]
+        for text, behind in pairs:
+            assert _contrast(palette[text], palette[behind]) >= 4.5, (text, behind, palette[text], palette[behind])
+
+
+def test_a_dataset_of_images_is_called_by_an_image() -> None:
+    facts = scored()
+    facts["dataset"]["files"] = [
+        {"path": path, "bytes": 1, "sha256": "00", "kind": "other"} for path in ("README.md", "images/001.jpg")
+    ]
+    assert "<title>images/001.jpg and 1 more" in render_html(facts)
+
+
+@pytest.mark.parametrize(("language", "chosen"), [("en", "in-en"), ("zh", "in-zh")])
+def test_the_page_opens_in_one_language_and_holds_both(language: Language, chosen: str) -> None:
+    page = render_html(scored(), language=language)
+    assert re.findall(r'id="(in-[a-z]+)" checked', page) == [chosen]
+    english, chinese = Outline(page).words, Outline(page, "zh").words
+    assert "What to fix first" in english
+    assert "改进建议" not in english
+    assert "改进建议" in chinese
+    assert "What to fix first" not in chinese
+    assert "使每条记录的主键完整且唯一。" in chinese
+    assert "Give every record its own penguin_id" in chinese, "the sentence of the engine says where"
+    assert "声明所需记录数 records ，即可测 SCL-1（规模）。" in chinese
+
+
+def test_tables_name_their_columns_and_rows_for_a_screen_reader() -> None:
+    page = render_html(scored())
+    assert page.count("<table") == page.count("<thead") > 3
+    assert '<th scope="row">penguin_id</th>' in page
+    assert not re.search(r"<th(?! scope=)(?!ead)", page)
+    assert not re.search(r"<svg(?![^>]*aria-hidden)", page), "what it draws is also said"
+    assert "Dimensions from 0 to 100 : Conformity 99.9" in Outline(page).words
