@@ -115,6 +115,7 @@ def build() -> Schema:
                     }
                 ),
                 "signing": _closed({"existingSecret": TEXT, "existingSecretKey": TEXT}),
+                "certificates": _closed({"existingSecret": TEXT}),
                 "origin": {"type": "string", "pattern": "^(https?://[^/]+)?$"},
                 "gateway": _closed(
                     {
@@ -222,6 +223,7 @@ def _service(name: str) -> Schema:
             "reads": TEXT,
             "objects": FLAG,
             "signs": FLAG,
+            "certifies": FLAG,
             "internet": FLAG,
             "coresSetting": TEXT,
             "queue": _closed({"database": TEXT, "collection": TEXT, "query": TEXT}),

@@ -45,6 +45,7 @@ SET_BY_CHART = {
     "OBJECTS_URL": "`objects`",
     "SCRATCH_DIR": "a folder of the pod, of the size `scratchSize`",
     "SIGNING_KEY_FILE": "`signing`, from a Secret",
+    "ISSUER": "`certificates`, from a Secret",
 }
 """Settings that other values make; they are not offered a second time."""
 
