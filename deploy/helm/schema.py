@@ -39,13 +39,14 @@ def build() -> Schema:
                 "commonLabels": NAMES,
                 "image": _closed(
                     {
-                        **_image(),
+                        "repository": TEXT,
+                        "tag": TEXT,
                         "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
                         "pullSecrets": _list(TEXT),
                         "variants": {
                             "type": "object",
                             "additionalProperties": False,
-                            "properties": {variant: _closed(_image()) for variant in ("api", "engine")},
+                            "properties": dict.fromkeys(("api", "engine"), _closed(_image())),
                         },
                     }
                 ),
@@ -173,6 +174,7 @@ def _list(items: Schema) -> Schema:
 
 
 def _image() -> Schema:
+    """Of one variant: a digest is of one image, so that only here it can be named."""
     return {"repository": TEXT, "tag": TEXT, "digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}}
 
 

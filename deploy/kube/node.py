@@ -190,6 +190,8 @@ class Node:
 
     async def stop(self) -> None:
         """Ends every process of the node and takes away what it left in the kernel."""
+        if not self._init.started:
+            return
         for process in reversed(self._processes):
             process.kill()
         self._init.kill()

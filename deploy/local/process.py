@@ -43,6 +43,11 @@ class Process:
         return self._popen.pid
 
     @property
+    def started(self) -> bool:
+        """Whether the process was ever started."""
+        return self._popen is not None
+
+    @property
     def running(self) -> bool:
         """Whether the process lives."""
         return self._popen is not None and self._poll() is None

@@ -189,7 +189,7 @@ def _values(kafka: KafkaServer, mongo: MongoServer) -> dict[str, Any]:
     return {
         "image": {
             "pullPolicy": "Never",
-            "variants": {variant: {"repository": f"localhost/jiebang-{variant}"} for variant in VARIANTS},
+            "repository": "localhost/jiebang",
         },
         "kafka": {"bootstrap": [kafka.bootstrap], "replication": 1},
         "mongodb": {"uri": mongo.uri},

@@ -173,11 +173,12 @@ def _lives(pod: dict[str, Any]) -> bool:
 async def test_the_pages_commands_take_an_archive_and_put_it_back(platform: Installed, tmp_path: Path) -> None:
     if shutil.which("jq") is None:
         pytest.skip("there is no jq on this machine, which the page's commands use")
+    await asyncio.to_thread(platform.helm, "test", RELEASE, "--timeout", "5m")
     backing_up = _commands("## Back up", "kubectl -n competition exec deploy/jiebang-ingest-scan")
     restoring = _commands("## Restore", "scale deployment -l app.kubernetes.io/instance=jiebang --replicas 0")
     await asyncio.to_thread(platform.shell, backing_up, tmp_path)
     with tarfile.open(tmp_path / "season.tar") as archive:
-        assert len(archive.getnames()) > 10
+        assert len(archive.getnames()) > 10, archive.getnames()
     said = await asyncio.to_thread(platform.shell, restoring, tmp_path)
     assert "season.tar" in said
 

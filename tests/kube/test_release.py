@@ -23,6 +23,7 @@ NAMES = [example(values) for values in EXAMPLES]
 VALUES = {example(values): values for values in EXAMPLES}
 # What a cluster has in every namespace, and what helm itself keeps of a release.
 OF_THE_CLUSTER = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+KINDS_OF_STRIMZI = {"Kafka", "KafkaNodePool", "KafkaTopic", "KafkaUser"}
 KINDS = (
     "deployments,statefulsets,replicasets,pods,jobs,services,endpointslices,configmaps,secrets,serviceaccounts,"
     "persistentvolumeclaims,poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,ingresses,httproutes,"
@@ -115,7 +116,7 @@ def kept(name: str) -> set[str]:
         for each in objects
         if each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
     }
-    assert {each.partition("/")[0] for each in stays} <= {"Secret", "PersistentVolumeClaim", "KafkaTopic"}
+    assert {each.partition("/")[0] for each in stays} <= {"Secret", "PersistentVolumeClaim", *KINDS_OF_STRIMZI}
     if any(each["kind"] == "StatefulSet" for each in objects):
         stays.add("PersistentVolumeClaim/data-jiebang-mongodb-0")
     return stays

@@ -37,10 +37,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "jiebang.image" -}}
 {{- $image := .root.Values.image -}}
 {{- $own := default dict (index $image.variants .variant) -}}
-{{- $repository := default $image.repository $own.repository -}}
-{{- $digest := default $image.digest $own.digest -}}
-{{- if $digest -}}
-{{- printf "%s@%s" $repository $digest -}}
+{{- $repository := default (printf "%s-%s" $image.repository .variant) $own.repository -}}
+{{- if $own.digest -}}
+{{- printf "%s@%s" $repository $own.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $repository (coalesce $own.tag $image.tag .root.Chart.AppVersion) -}}
 {{- end -}}
@@ -63,6 +62,11 @@ none
 
 {{- define "jiebang.trialMongodb" -}}
 {{- if and .Values.mongodb.trial.enabled (not .Values.mongodb.existingSecret) (not .Values.mongodb.uri) }}yes{{ end -}}
+{{- end }}
+
+{{/* One volume that one node at a time may mount: whatever mounts it has to be on one node. */}}
+{{- define "jiebang.onOneNode" -}}
+{{- if and (not .Values.objects.url) (not (has "ReadWriteMany" .Values.objects.volume.accessModes)) }}yes{{ end -}}
 {{- end }}
 
 {{- define "jiebang.kafkaBootstrap" -}}
@@ -222,6 +226,14 @@ seccompProfile: {type: RuntimeDefault}
 {{- define "jiebang.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{/* The containers of Strimzi's pods write where their image says. */}}
+{{- define "jiebang.brokerSecurity" -}}
+allowPrivilegeEscalation: false
 runAsNonRoot: true
 capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
