@@ -164,6 +164,8 @@ class Scanner:
         found: set[tuple[int, int]] = set()
         decided: set[tuple[int, int]] = set()
         leaves = [detector.name in without for detector in self.detectors]
+        # Cells repeat themselves, and so do the few bytes that matter of them.
+        known: dict[tuple[int, bytes, bool, bool], frozenset[str]] = {}
         starts, stops = cells.starts[places].tolist(), cells.ends[places].tolist()
         for id, end, place, start, stop in zip(
             ids.tolist(), ends.tolist(), places.tolist(), starts, stops, strict=True
@@ -171,7 +173,11 @@ class Scanner:
             if leaves[id] or place < 0 or (place, id) in decided:
                 continue
             detector = self.detectors[id]
-            names = _names(detector, cells.text, start, stop, end, as_of)
+            low, high = max(start, end - detector.back), min(stop, end + detector.ahead)
+            around = (id, cells.text[low:high], low > start, high < stop)
+            names = known.get(around)
+            if names is None:
+                names = known[around] = _names(detector, *around[1:], as_of)
             found.update((place, NUMBERS[name]) for name in names)
             if names and detector.also is None:
                 decided.add((place, id))
@@ -181,17 +187,17 @@ class Scanner:
         return pairs[:, 0].copy(), pairs[:, 1].astype(np.int16)
 
 
-def _names(detector: Detector, whole: bytes, start: int, stop: int, end: int, as_of: datetime.date) -> set[str]:
-    """The classes around the end of a candidate in the cell from `start` to `stop`.
+def _names(
+    detector: Detector, text: bytes, more_before: bool, more_behind: bool, as_of: datetime.date
+) -> frozenset[str]:
+    """The classes in the text around a candidate, before and behind which there may be more of its cell.
 
     One is enough, but where a detector tells two apart.
     """
     names: set[str] = set()
-    low, high = max(start, end - detector.back), min(stop, end + detector.ahead)
-    text = whole[low:high]
     match = detector.exact.search(text)
     while match is not None:
-        cut_off = (low > start and match.start() < _EDGE) or (high < stop and match.end() > len(text) - _EDGE)
+        cut_off = (more_before and match.start() < _EDGE) or (more_behind and match.end() > len(text) - _EDGE)
         if not cut_off:
             name = detector.validate(Candidate(text, match.start(), match.end(), as_of))
             if name is not None:
@@ -200,7 +206,7 @@ def _names(detector: Detector, whole: bytes, start: int, stop: int, end: int, as
                     break
         # From the next character, since a match may begin in one that was no good.
         match = detector.exact.search(text, match.start() + 1)
-    return names
+    return frozenset(names)
 
 
 @cache
