@@ -25,7 +25,7 @@ from shared.contracts.intake import (
 )
 from shared.contracts.notify import SubscriptionDisabled
 from shared.contracts.ranking import EntryRecorded, LeaderboardChanged, LeaderChanged
-from shared.contracts.scoring import ScoreCompleted, ScoreFailed
+from shared.contracts.scoring import CertificateIssued, CertificateRevoked, ScoreCompleted, ScoreFailed
 
 OUTCOMES: tuple[type[Fact], ...] = (
     SubmissionReceived,
@@ -36,6 +36,8 @@ OUTCOMES: tuple[type[Fact], ...] = (
     SubmissionRanked,
     ScoreCompleted,
     ScoreFailed,
+    CertificateIssued,
+    CertificateRevoked,
     EntryRecorded,
     LeaderboardChanged,
     LeaderChanged,

@@ -99,6 +99,12 @@ def test_totals_are_compared_as_numbers_not_as_text() -> None:
     assert not state.wants("chl_a", score("9.499999"), NOW)
 
 
+def test_a_sponsor_is_told_of_certificates() -> None:
+    assert {name for name in FACTS if name.startswith("certificate.")} == {
+        fact.type for fact in OUTCOMES if fact.type.startswith("certificate.")
+    }
+
+
 def test_what_happened_before_the_subscription_is_not_delivered() -> None:
     state = subscribed()
     assert not state.wants("chl_a", CLOSED, NOW - timedelta(milliseconds=1))
