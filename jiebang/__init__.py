@@ -64,7 +64,7 @@ def score(
 
 
 def scan(paths: Paths) -> ScanResult:
-    """Run the gates alone over a dataset: archive, types, sizes."""
+    """Run every gate alone over a dataset: archive, types, secrets, sensitive personal information."""
     from jiebang import judge
 
     return judge.scan(paths)

@@ -13,6 +13,7 @@ import jiebang
 from jiebang import judge
 from jiebang.judge import ScanResult
 from jiebang.result import GateResult, GateStatus
+from jiebang.sandbox import ForkServer, Job, OutcomeStatus
 
 TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
 CARD = "6222021234567890128"
@@ -114,6 +115,17 @@ def test_a_score_is_refused_by_the_same_gates_and_measures_nothing(tmp_path: Pat
     assert TOKEN not in report.to_json()
     assert "GitHub token" in report._html
     assert "密钥" in report._html
+
+
+def test_the_gates_say_the_same_in_a_confined_child(tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "output"
+    data.mkdir()
+    output.mkdir()
+    found = scanned(data, {"a.csv": f"x,note\n1,use {TOKEN} {CARD}\n２,１３８１２３４５６７８\n"}, rubric=RUBRIC)
+    with ForkServer() as server:
+        outcome = server.run(Job("scan", data, output, {"rubric": RUBRIC}), wall_seconds=60, memory_bytes=2_000_000_000)
+    assert outcome.status is OutcomeStatus.DONE, outcome.detail
+    assert outcome.result == found.as_dict()
 
 
 def test_no_more_than_twenty_reasons_are_told(tmp_path: Path) -> None:
