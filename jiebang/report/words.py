@@ -114,6 +114,7 @@ PHRASES = {
     "other_values": Wording("{n} other value|{n} other values", "其他 {n} 个值"),
     "others": Wording("others", "其余"),
     "characters": Wording("characters in a cell", "单元格字符数"),
+    "one_length": Wording("{n} character in every cell|{n} characters in every cell", "每个单元格 {n} 个字符"),
     "from_to": Wording("from {low} to {high}", "从 {low} 到 {high}"),
     "most_between": Wording(
         "most, {count} of {cells}, from {low} to {high}", "最多的一段：{low} 至 {high}，{cells} 中有 {count}"

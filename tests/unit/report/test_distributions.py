@@ -145,6 +145,14 @@ def test_a_track_of_places_withholds_its_whole_table(tmp_path: Path) -> None:
     assert {one["kind"] for one in drawn(path).values()} == {"withheld"}
 
 
+def test_texts_of_one_length_are_told_in_words(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.csv", code=[f"K{number}Z" for number in range(100, 200)])
+    report = jiebang.score(path, distributions=True)
+    page = render_html(report.as_dict(), distributions=report.distributions)
+    assert "5 characters in every cell" in Outline(page).words
+    assert "每个单元格 5 个字符" in Outline(page, "zh").words
+
+
 def test_a_hostile_value_is_text_on_the_page(tmp_path: Path) -> None:
     attack = "<img src=x onerror=alert(1)>"
     path = write(tmp_path / "x.csv", colour=[attack] * 30)
