@@ -117,7 +117,7 @@ def unreadable(wrong: Wrong) -> Verification:
 def verify_bundle(
     parts: Mapping[str, bytes],
     *,
-    root: bytes | None,
+    root: bytes | str | None,
     now: datetime,
     files: Iterable[File] | None = None,
     keys: bytes | None = None,
@@ -125,9 +125,9 @@ def verify_bundle(
 ) -> Verification:
     """Go through all steps until one fails.
 
-    `root` is the issuer's root key (32 bytes), known from elsewhere. `files` are those of the dataset, if it is to be
-    compared. `keys` is a list that may be newer than the one in the bundle: the newest decides. `revocations` is a list
-    beside the one in the bundle: what one of them revokes is revoked.
+    `root` is the issuer's root key (32 bytes) or its fingerprint, known from elsewhere. `files` are those of the
+    dataset, if it is to be compared. `keys` is a list that may be newer than the one in the bundle: the newest decides.
+    `revocations` is a list beside the one in the bundle: what one of them revokes is revoked.
     """
     return _Verifying(parts, root, _moment(now), files, keys, revocations).run()
 
@@ -136,7 +136,7 @@ class _Verifying:
     def __init__(
         self,
         parts: Mapping[str, bytes],
-        root: bytes | None,
+        root: bytes | str | None,
         now: str,
         files: Iterable[File] | None,
         keys: bytes | None,
@@ -145,6 +145,7 @@ class _Verifying:
         self.parts, self.root, self.now, self.files = parts, root, now, files
         self.key_lists = [raw for raw in (parts.get("keys.json"), keys) if raw is not None]
         self.revocation_lists = [raw for raw in (parts.get("revocations.json"), revocations) if raw is not None]
+        self.known_root: dict[str, bytes] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.signed: dict[str, Any] = {}
         self.statement: dict[str, Any] | None = None
@@ -185,13 +186,14 @@ class _Verifying:
         own = key_of_pem(self.parts["root.pem"])
         if self.root is None:
             raise Wrong(f"nothing says whose root key {fingerprint(own)} is: name the issuer's with --root")
-        if own != self.root:
-            raise Wrong(f"it names the root key {fingerprint(own)}, the issuer's is {fingerprint(self.root)}")
+        wanted = self.root if isinstance(self.root, str) else fingerprint(self.root)
+        if fingerprint(own) != wanted:
+            raise Wrong(f"it names the root key {fingerprint(own)}, the issuer's is {wanted}")
+        self.known_root = {keyid(own): own}
         return f"root key {fingerprint(own)}"
 
     def _keys(self) -> str:
-        assert self.root is not None
-        lists = [json.loads(open_envelope(raw, KEYS, {keyid(self.root): self.root})) for raw in self.key_lists]
+        lists = [json.loads(open_envelope(raw, KEYS, self.known_root)) for raw in self.key_lists]
         newest = max(lists, key=lambda each: int(each["version"]))
         self.keys = {str(key["keyid"]): key for key in newest["keys"]}
         return f"version {newest['version']} of {newest['issued_at']}, {len(self.keys)} keys"
@@ -610,19 +612,6 @@ def root_key(text: str) -> bytes | str:
     return key_of_pem(Path(text).read_bytes())
 
 
-def trusted(parts: Mapping[str, bytes], root: bytes | str | None) -> bytes | None:
-    """The root key as bytes: one known by its fingerprint alone is taken from the bundle if it is the one named."""
-    if not isinstance(root, str):
-        return root
-    try:
-        own = key_of_pem(parts.get("root.pem", b""))
-    except Wrong:
-        return None
-    if fingerprint(own) != root:
-        raise Wrong(f"it names the root key {fingerprint(own)}, the issuer's is {root}")
-    return own
-
-
 def _moment(at: datetime) -> str:
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: UP017  (this file runs on Python 3.9)
 
@@ -633,13 +622,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("certificate", nargs="?", type=Path, default=Path(__file__).resolve().parent)
     parser.add_argument("--root", help="the issuer's root key: a PEM file, or its SHA-256; get it from the issuer")
     parser.add_argument("--dataset", type=Path, help="the file or folder that is said to be certified")
+    parser.add_argument("--keys", type=Path, help="a newer list of keys")
     parser.add_argument("--revocations", type=Path, help="a newer list of revocations")
     parser.add_argument("--for-openssl", type=Path, metavar="FOLDER", help="write what openssl needs, and the command")
     given = parser.parse_args(arguments)
     try:
         parts = read_bundle(given.certificate)
-        root = trusted(parts, root_key(given.root) if given.root else None)
+        root = root_key(given.root) if given.root else None
         files = None if given.dataset is None else list(dataset_files(given.dataset))
+        keys = None if given.keys is None else given.keys.read_bytes()
         newer = None if given.revocations is None else given.revocations.read_bytes()
     except Wrong as wrong:
         sys.stdout.write(f"FAILED  {wrong}\n")
@@ -648,7 +639,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     now = datetime.now(timezone.utc)  # noqa: UP017
-    verification = verify_bundle(parts, root=root, now=now, files=files, revocations=newer)
+    verification = verify_bundle(parts, root=root, now=now, files=files, keys=keys, revocations=newer)
     for step in verification.steps:
         sys.stdout.write(f"{step.outcome.upper():12}{STEPS[step.id]}: {step.detail}\n")
     if verification.statement is not None and given.for_openssl is not None:

@@ -20,7 +20,6 @@ from jiebang.certificate.verification import (
     fingerprint,
     read_bundle,
     root_key,
-    trusted,
     unreadable,
     verify_bundle,
 )
@@ -75,7 +74,10 @@ def verify(
     ] = None,
     keys: Annotated[
         Path | None,
-        typer.Option(help="For a receipt: the platform's public keys (GET /v1/keys); default: those kept by login."),
+        typer.Option(
+            help="For a receipt: the platform's public keys (GET /v1/keys). For a certificate: a newer list of keys "
+            "(GET /v1/certificates/keys). Default: those kept by login."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,25 +87,25 @@ def verify(
     file of the dataset, the rubric, the report, the score computed anew from the report's integers, and revocation.
     """
     if file.is_dir() or file.suffix.lower() == ".zip" or zipfile.is_zipfile(file):
-        _verify_certificate(file, dataset, root, revocations, as_json)
+        _verify_certificate(file, dataset, root, keys, revocations, as_json)
     else:
         _verify_receipt(file, dataset, keys, as_json)
 
 
 def _verify_certificate(
-    file: Path, dataset: Path | None, root: str | None, revocations: Path | None, as_json: bool
+    file: Path, dataset: Path | None, root: str | None, keys: Path | None, revocations: Path | None, as_json: bool
 ) -> None:
     if not file.exists():
         raise WrongUse("no_such_path", f"There is nothing at {file}.", "Name the certificate's file.")
     kept = read_state(ISSUER)
-    newer_keys = canonical(kept["keys"]) if kept else None
+    known = _root(file, root, kept)
+    newer_keys = None if keys is None else _signed_keys(keys)
+    if keys is None and kept and kept["root"] == (fingerprint(known) if isinstance(known, bytes) else known):
+        newer_keys = canonical(kept["keys"])
+    newer = None if revocations is None else _bytes(revocations)
+    files = None if dataset is None else _files(dataset)
     try:
         parts = read_bundle(file)
-        known = trusted(parts, _root(file, root, kept))
-        if known is None or kept.get("root") != fingerprint(known):
-            newer_keys = None
-        files = None if dataset is None else _files(dataset)
-        newer = None if revocations is None else _bytes(revocations)
         now = datetime.now(UTC)
         found = verify_bundle(parts, root=known, now=now, files=files, keys=newer_keys, revocations=newer)
     except Wrong as wrong:
@@ -146,6 +148,12 @@ def _files(dataset: Path) -> list[File]:
     if len(inside) == 1 and inside[0].is_file() and any("/" in path for path, _, _ in found):
         return opened(inside[0])
     return found
+
+
+def _signed_keys(path: Path) -> bytes:
+    """A list of keys as the root key has signed it: the file of an issuer, or the platform's answer that holds it."""
+    document = read_json(path)
+    return canonical(document["keys"]) if "payload" not in document and "keys" in document else _bytes(path)
 
 
 def _bytes(path: Path) -> bytes:

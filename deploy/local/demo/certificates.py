@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jiebang.certificate.verification import Verification, read_bundle, root_key, trusted, verify_bundle
+from jiebang.certificate.verification import Verification, read_bundle, root_key, verify_bundle
 from jiebang.client import Client, Problem
 from jiebang.dataset.opening import open_dataset
 
@@ -49,7 +49,7 @@ def verified(certificate: Path, dataset: Path) -> Verification:
         NotVerified: a step failed.
     """
     parts = read_bundle(certificate)
-    root = trusted(parts, root_key(str(certificate.parent / "root.pem")))
+    root = root_key(str(certificate.parent / "root.pem"))
     with tempfile.TemporaryDirectory(prefix="jiebang-demo-certificate-") as scratch:
         files = [(file.path, file.bytes, file.sha256) for file in open_dataset([dataset], scratch=Path(scratch)).files]
     found = verify_bundle(parts, root=root, now=datetime.now(UTC), files=files)

@@ -74,7 +74,8 @@ def test_the_root_key_is_named_by_its_fingerprint_or_lies_beside_the_certificate
     assert unknown.json["failed"] == "root"
     listed = jiebang("certificate", "issuer", issuer, "--json").json
     assert jiebang("verify", certificate, "--root", listed["root"]).code == 0
-    assert jiebang("verify", certificate, "--root", "f" * 64).code == 1
+    other = jiebang("verify", certificate, "--root", "f" * 64, "--json")
+    assert (other.code, other.json["failed"]) == (1, "root")
     shutil.copy(issuer / "root.pem", certificate.parent)
     assert jiebang("verify", certificate).code == 0
     assert jiebang("verify", certificate, "--root", "nowhere.pem").code == 2
@@ -157,6 +158,12 @@ def test_a_new_signing_key_leaves_old_certificates_valid(
         assert found.code == 0
         details.append(next(step["detail"] for step in found.json["steps"] if step["step"] == "key"))
     assert details[0] != details[1]
+    newer_list = (certificate, "--root", issuer / "root.pem", "--revocations", issuer / "revocations.json", "--json")
+    assert jiebang("verify", *newer_list).json["failed"] == "revocation", "it does not know the new key"
+    assert jiebang("verify", *newer_list, "--keys", issuer / "keys.json").code == 0
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps({"keys": json.loads((issuer / "keys.json").read_text())}))
+    assert jiebang("verify", *newer_list, "--keys", answer).code == 0
 
 
 def test_a_provisional_grade_is_not_certified(jiebang: Command, dataset: Path, issuer: Path, tmp_path: Path) -> None:
