@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,24 @@ class Cluster:
         ]
         return found
 
+    def wait(self, kinds: str, condition: str, within: float = 60.0) -> None:
+        """Waits until every object of a kind has a condition; `kubectl wait` ends at one that has none at all yet.
+
+        Raises:
+            Refused: they have it not in time.
+        """
+        deadline = time.monotonic() + within
+        while True:
+            objects = json.loads(self.kubectl("get", kinds, "-o", "json"))["items"]
+            without = [each["metadata"]["name"] for each in objects if not _has(each, condition)]
+            if objects and not without:
+                return
+            if time.monotonic() > deadline:
+                raise Refused(
+                    f"{kinds}: not {condition} within {within:.0f} s: {', '.join(without) or 'there is none'}"
+                )
+            time.sleep(0.2)
+
     def exec(self, target: str, namespace: str, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in a pod, or in the first pod of a Deployment; how it ended is the caller's to judge."""
         words = ["exec", target, "--namespace", namespace, "--", *command]
@@ -86,3 +105,8 @@ class Cluster:
         if finished.returncode != 0:
             raise Refused(f"{program.name} {' '.join(arguments)}: {(finished.stderr + finished.stdout).strip()}")
         return finished.stdout
+
+
+def _has(document: dict[str, Any], condition: str) -> bool:
+    conditions = document.get("status", {}).get("conditions") or []
+    return any(each["type"] == condition and each["status"] == "True" for each in conditions)

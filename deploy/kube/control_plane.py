@@ -121,7 +121,7 @@ class ControlPlane:
             )
             self.cluster.kubectl("apply", "-f", "-", objects=[_node(number) for number in range(self.fake_nodes)])
             try:
-                self.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "nodes", "--all")
+                await asyncio.to_thread(self.cluster.wait, "nodes", "Ready")
             except Refused as refused:
                 raise kwok.failed(f"did not make its nodes ready: {refused}") from refused
 

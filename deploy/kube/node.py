@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from deploy.kube.cluster import Refused
 from deploy.kube.control_plane import PODS, SERVICES, ControlPlane
 from deploy.local.process import Process, StartFailed
 
@@ -160,12 +161,10 @@ class Node:
         )
         self._start("kube-proxy", self._programs / "kube-proxy", f"--config={self.folder / 'kube-proxy.yaml'}")
 
-        def ready() -> bool:
-            nodes = control_plane.cluster.kubectl("get", "nodes", "-o", "json")
-            conditions = [each["status"].get("conditions", []) for each in json.loads(nodes)["items"]]
-            return any(one["type"] == "Ready" and one["status"] == "True" for each in conditions for one in each)
-
-        await self._until(kubelet, ready, 120)
+        try:
+            await asyncio.to_thread(control_plane.cluster.wait, "nodes", "Ready", 120)
+        except Refused as refused:
+            raise kubelet.failed(f"did not make its node ready: {refused}") from refused
         # It looks for its own node first, and ends if there is none.
         policies = self._start(
             "kube-router",

@@ -23,9 +23,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
     try:
         await control_plane.start()
         control_plane.cluster.kubectl("apply", "--server-side", "-f", "-", objects=custom_resource_definitions())
-        control_plane.cluster.kubectl(
-            "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinitions", "--all"
-        )
+        control_plane.cluster.wait("customresourcedefinitions", "Established")
         # An example wants its workers on nodes of their own.
         control_plane.cluster.kubectl("label", "nodes", "--all", "pool=compute")
         yield control_plane.cluster
