@@ -145,7 +145,9 @@ def rules(draw: st.DrawFn, known: st.SearchStrategy[str], declare: dict[str, Any
         kinds[name] = next(kind for kind, types in fitting.items() if declared in types)
     for name, domain in declare.get("domains", {}).items():
         if isinstance(domain, dict) and ("min" in domain or "max" in domain):
-            kinds.setdefault(name, "time" if "2020" in str(domain) else "number")
+            kind = "time" if "2020" in str(domain) else "number"
+            # A time with the bounds of a number: what a rule would take it for contradicts one of them.
+            kinds[name] = kind if kinds.get(name, kind) == kind else "neither"
     for _ in range(draw(st.integers(1, 2))):
         kind = draw(st.sampled_from(["number", "number", "text", "time"]))
         pair = [draw(known), draw(known)]
