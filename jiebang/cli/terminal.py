@@ -94,14 +94,15 @@ def exit_code(error: JiebangError) -> Exit:
 
 
 def complain(error: JiebangError) -> None:
-    """Say what is wrong and what to do, on standard error."""
-    err.print(f"[bold red]✗[/] [bold]{escape(error.title)}[/]")
+    """Say what is wrong and what to do, on standard error; a path or an id in it stays whole, to be copied."""
+    err.print(f"[bold red]✗[/] [bold]{escape(error.title)}[/]", soft_wrap=True)
     if error.detail:
-        err.print(f"  {escape(error.detail)}")
+        err.print(f"  {escape(error.detail)}", soft_wrap=True)
     facts = {key: value for key, value in error.fields.items() if isinstance(value, str | int | float)}
     if facts:
-        err.print("  [dim]" + escape(" · ".join(f"{key}: {value}" for key, value in facts.items())) + "[/]")
-    err.print(f"  [dim]code: {escape(error.code)}[/]")
+        told = " · ".join(f"{key}: {value}" for key, value in facts.items())
+        err.print(f"  [dim]{escape(told)}[/]", soft_wrap=True)
+    err.print(f"  [dim]code: {escape(error.code)}[/]", soft_wrap=True)
 
 
 def say(text: str) -> None:
