@@ -65,8 +65,7 @@ def verify(
     root: Annotated[
         str | None,
         typer.Option(
-            help="For a certificate: the issuer's root key, a PEM file or its SHA-256. Default: root.pem beside the "
-            "certificate, else the one kept by login."
+            help="For a certificate: the issuer's root key, a PEM file or its SHA-256. Default: the one kept by login."
         ),
     ] = None,
     revocations: Annotated[
@@ -98,7 +97,7 @@ def _verify_certificate(
     if not file.exists():
         raise WrongUse("no_such_path", f"There is nothing at {file}.", "Name the certificate's file.")
     kept = read_state(ISSUER)
-    known = _root(file, root, kept)
+    known = _root(root, kept)
     newer_keys = None if keys is None else _signed_keys(keys)
     if keys is None and kept and kept["root"] == (fingerprint(known) if isinstance(known, bytes) else known):
         newer_keys = canonical(kept["keys"])
@@ -118,17 +117,17 @@ def _verify_certificate(
         raise typer.Exit(Exit.NO)
 
 
-def _root(file: Path, named: str | None, kept: dict[str, Any]) -> bytes | str | None:
-    """The issuer's root key: as named, else as it lies beside the certificate, else as login has kept it."""
+def _root(named: str | None, kept: dict[str, Any]) -> bytes | str | None:
+    """The issuer's root key: as named, else as login has kept it.
+
+    Never one that lies beside the certificate: unzip puts the certificate's own there.
+    """
     try:
-        if named is not None:
-            return root_key(named)
-        beside = file.resolve().parent / "root.pem"
-        return root_key(str(beside)) if beside.is_file() else kept.get("root")
+        return root_key(named) if named is not None else kept.get("root")
     except OSError as error:
         raise WrongUse("no_root_key", f"{named} cannot be read: {error.strerror}.", "Name a PEM file.") from None
     except Wrong as wrong:
-        raise WrongUse("no_root_key", f"{named or 'root.pem'}: {wrong}.", "Name the issuer's root key.") from None
+        raise WrongUse("no_root_key", f"{named}: {wrong}.", "Name the issuer's root key.") from None
 
 
 def _files(dataset: Path) -> list[File]:

@@ -65,8 +65,9 @@ async def test_the_demo_prints_three_leaderboards_and_the_refusals_and_leaves_re
 
 
 async def verify(certificate: Path, dataset: Path | None = None) -> dict[str, Any]:
-    """What `jiebang verify` says of a certificate, by the root key that lies beside it."""
+    """What `jiebang verify` says of a certificate, by the root key that the demo has kept."""
     command = [str(Path(sys.executable).parent / "jiebang"), "verify", str(certificate), "--json"]
+    command += ["--root", str(certificate.parent / "root.pem")]
     if dataset is not None:
         command += ["--dataset", str(dataset)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)

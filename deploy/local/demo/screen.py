@@ -109,8 +109,9 @@ def show_certificates(console: Console, competition: Competition) -> None:
     last = certified[-1]
     for step in competition.certificates[last.submission].steps:
         console.print(f"[green]✓[/green] {STEPS[step.id]}", highlight=False)
-    names = f"certificates/{slug(last.entry)}.zip --dataset data/{slug(last.entry)}"
-    console.print(f"The same again, in the demo's folder: jiebang verify {names}", highlight=False, soft_wrap=True)
+    names = f"{slug(last.entry)}.zip --root certificates/root.pem --dataset data/{slug(last.entry)}"
+    again = f"jiebang verify certificates/{names}"
+    console.print(f"The same again, in the demo's folder: {again}", highlight=False, soft_wrap=True)
 
 
 def _improvement(competition: Competition, attempt: Attempt) -> str:

@@ -66,7 +66,7 @@ def test_a_certificate_is_issued_and_verified(jiebang: Command, certificate: Pat
     assert set(steps(found.json).values()) == {"passed"}
 
 
-def test_the_root_key_is_named_by_its_fingerprint_or_lies_beside_the_certificate(
+def test_the_root_key_is_named_by_its_fingerprint_or_its_file(
     jiebang: Command, certificate: Path, issuer: Path
 ) -> None:
     unknown = jiebang("verify", certificate, "--json")
@@ -76,9 +76,23 @@ def test_the_root_key_is_named_by_its_fingerprint_or_lies_beside_the_certificate
     assert jiebang("verify", certificate, "--root", listed["root"]).code == 0
     other = jiebang("verify", certificate, "--root", "f" * 64, "--json")
     assert (other.code, other.json["failed"]) == (1, "root")
-    shutil.copy(issuer / "root.pem", certificate.parent)
-    assert jiebang("verify", certificate).code == 0
+    assert jiebang("verify", certificate, "--root", issuer / "root.pem").code == 0
     assert jiebang("verify", certificate, "--root", "nowhere.pem").code == 2
+
+
+def test_a_root_key_that_lies_beside_the_certificate_is_nobodys_word(
+    jiebang: Command, platform: Platform, certificate: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(certificate) as archive:
+        archive.extract("root.pem", certificate.parent)
+    unknown = jiebang("verify", certificate, "--json")
+    assert (unknown.code, unknown.json["failed"]) == (1, "root")
+    other = Issuer.create(tmp_path / "other", now=datetime.now(UTC))
+    keys = {"root": fingerprint(other.keys.root), "keys": json.loads(other.keys.signed)}
+    platform.answers["GET", "/v1/certificates/keys"] = (200, keys, {})
+    assert jiebang("login", platform.url, "--key", "jb_team_k1_secret").code == 0
+    forged = jiebang("verify", certificate, "--json")
+    assert (forged.code, forged.json["failed"]) == (1, "root"), "the root key kept by login decides"
 
 
 def test_an_unpacked_certificate_is_one_too(jiebang: Command, certificate: Path, issuer: Path, tmp_path: Path) -> None:
