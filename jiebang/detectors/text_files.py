@@ -19,6 +19,9 @@ _OVERLAP = 1 << 14
 LONGEST_PIECE = 1 << 20
 """A line of more characters is looked at piece by piece."""
 
+MOST_PIECES = 1 << 16
+"""The most lines or pieces of lines that are looked at together."""
+
 
 def is_text(location: Path) -> bool:
     """Whether a file looks like text: no NUL in its beginning, or UTF-16 by its mark."""
@@ -42,30 +45,35 @@ def found_in_text(path: str, location: Path, scanner: Scanner, as_of: datetime.d
 
 def _lines(location: Path) -> Iterator[tuple[list[int], list[str]]]:
     """Some lines at a time with their numbers from 1; a very long line comes in overlapping pieces of one number."""
-    number = 1
-    rest = ""
     numbers: list[int] = []
     texts: list[str] = []
     held = 0
+    for number, piece in _numbered_pieces(location):
+        numbers.append(number)
+        texts.append(piece)
+        # With its line feed, without which empty lines would weigh nothing.
+        held += len(piece) + 1
+        if held > _BLOCK or len(texts) >= MOST_PIECES:
+            yield numbers, texts
+            numbers, texts, held = [], [], 0
+    yield numbers, texts
+
+
+def _numbered_pieces(location: Path) -> Iterator[tuple[int, str]]:
+    number = 1
+    rest = ""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for block in utf8_blocks(location, decide_encoding(location)):
         *whole, rest = (rest + decoder.decode(block)).split("\n")
         for line in whole:
-            pieces = list(_pieces(line))
-            numbers += [number] * len(pieces)
-            texts += pieces
-            held += len(line)
+            for piece in _pieces(line):
+                yield number, piece
             number += 1
         while len(rest) > 2 * LONGEST_PIECE:
             piece, rest = _piece(rest)
-            numbers.append(number)
-            texts.append(piece)
-            held += len(piece)
-        if held > _BLOCK:
-            yield numbers, texts
-            numbers, texts, held = [], [], 0
-    pieces = list(_pieces(rest))
-    yield [*numbers, *[number] * len(pieces)], [*texts, *pieces]
+            yield number, piece
+    for piece in _pieces(rest):
+        yield number, piece
 
 
 def _pieces(line: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +14,8 @@ from jiebang.detectors.definition import Candidate
 from jiebang.detectors.detection_text import detection_text
 from jiebang.detectors.evaluate import read_lines
 from jiebang.detectors.lists import AS_OF
-from jiebang.detectors.scanning import Cells, scanner
-from jiebang.detectors.text_files import LONGEST_PIECE, found_in_text
+from jiebang.detectors.scanning import Cells, Finds, Scanner, scanner
+from jiebang.detectors.text_files import LONGEST_PIECE, MOST_PIECES, found_in_text
 from tests.naive import personal
 
 LINES = list(read_lines(Path(__file__).with_name("labelled.jsonl")))
@@ -112,3 +113,24 @@ def test_text_of_any_encoding_is_looked_through(tmp_path: Path) -> None:
         path = tmp_path / "README"
         path.write_text(text, encoding=encoding)
         assert [(one.name, one.line) for one in found_in_text("README", path, scanner(), AS_OF)] == [("phone", 2)]
+
+
+class FindsInEveryLine(Scanner):
+    """A scanner to which every line holds the first class; it keeps how many came together."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def scan(self, cells: Cells, as_of: datetime.date, without: frozenset[str] = frozenset()) -> Finds:
+        self.sizes.append(len(cells.starts))
+        places = np.arange(len(cells.starts), dtype=np.int64)
+        return places, np.zeros(len(places), dtype=np.int16)
+
+
+def test_a_file_of_empty_lines_is_looked_at_a_bounded_number_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "empty.txt"
+    path.write_bytes(b"\n" * (1 << 19))
+    scans = FindsInEveryLine()
+    (one,) = found_in_text("empty.txt", path, scans, AS_OF)
+    assert one.count == sum(scans.sizes) == (1 << 19) + 1
+    assert max(scans.sizes) <= MOST_PIECES
