@@ -309,7 +309,10 @@ class _Verifying:
         for entry in (entry for each in lists for entry in each["revoked"]):
             if entry["certificate"] == self._predicate()["certificate"]:
                 raise Wrong(f"it was revoked at {entry['revoked_at']}: {entry['reason']}")
-        return f"as of {max(str(each['as_of']) for each in lists)}"
+        newest, issued = max(str(each["as_of"]) for each in lists), str(self._predicate()["issued_at"])
+        if newest < issued:
+            raise Wrong(f"the list of revocations is of {newest}, before the certificate was issued at {issued}")
+        return f"as of {newest}"
 
 
 def recompute(

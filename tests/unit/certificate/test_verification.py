@@ -218,6 +218,15 @@ def test_a_list_of_revocations_signed_by_somebody_else_is_found() -> None:
     assert failing(verify(revocations=forged)) == "revocation"
 
 
+def test_a_list_of_revocations_from_before_the_certificate_says_nothing_of_it() -> None:
+    early = revocation_list((), issuer().key, now=NOW - DAY / 86400)
+    parts = {**PARTS_ISSUED, "revocations.json": early}
+    assert failing(verify(parts)) == "revocation"
+    assert failing(verify(parts, revocations=early)) == "revocation"
+    assert verify(parts, revocations=PARTS_ISSUED["revocations.json"]).passed
+    assert verify(revocations=early).passed, "the list in the bundle is newer"
+
+
 def test_after_a_rotation_old_certificates_stay_valid_and_the_old_key_signs_no_more() -> None:
     own = issuer()
     old = ListedKey(own.key.public, NOW - DAY, NOW + DAY)
@@ -230,7 +239,8 @@ def test_after_a_rotation_old_certificates_stay_valid_and_the_old_key_signs_no_m
     parts = {**PARTS_ISSUED, "certificate.json": late.envelope}
     assert failing(verify(parts, now=NOW + 3 * DAY, keys=rotated.signed)) == "key"
     fresh = judged.issue("crt_3", new, now=NOW + 2 * DAY)
-    assert verify({**parts, "certificate.json": fresh.envelope}, now=NOW + 3 * DAY, keys=rotated.signed).passed
+    newer = {"keys": rotated.signed, "revocations": revocation_list(log(), new, now=NOW + 2 * DAY)}
+    assert verify({**parts, "certificate.json": fresh.envelope}, now=NOW + 3 * DAY, **newer).passed
 
 
 def test_a_key_that_a_newer_list_no_longer_has_is_worth_nothing() -> None:
