@@ -36,7 +36,8 @@ PREDICATE_TYPE = "urn:jiebang:certificate:v1"
 PARTS = ("certificate.json", "manifest.json", "rubric.json", "report.json", "keys.json", "root.pem", "revocations.json")
 """What is checked; `verify.py` and `README.txt` lie beside it and are named with their digests in the certificate."""
 EXTRAS = ("verify.py", "README.txt")
-LARGEST_PART = 256 * 1024 * 1024
+LARGEST = 256 * 1024 * 1024
+"""What all parts together may hold in bytes."""
 
 STEPS = {
     "bundle": "The certificate is complete",
@@ -568,29 +569,39 @@ _NO_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, Runt
 
 
 def read_bundle(path: Path) -> dict[str, bytes]:
-    """The parts of a certificate, from its zip or from a folder; raises `Wrong` for what is neither."""
-    if path.is_dir():
-        names = [name for name in (*PARTS, *EXTRAS) if (path / name).is_file()]
-        return {name: (path / name).read_bytes() for name in names}
+    """The parts of a certificate, from its zip or from a folder; raises `Wrong` for what is neither.
+
+    Of a folder only the parts are looked at. What is too large, or a zip with anything else in it, is not read.
+    """
     try:
+        if path.is_dir():
+            files = [path / name for name in (*PARTS, *EXTRAS) if (path / name).is_file()]
+            _require_small(file.stat().st_size for file in files)
+            return {file.name: file.read_bytes() for file in files}
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(set(names)) != len(names):
+            entries = archive.infolist()
+            for entry in entries:
+                if entry.filename not in (*PARTS, *EXTRAS):
+                    raise Wrong(f"{entry.filename[:80]} does not belong to a certificate")
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Wrong(f"{entry.filename} is compressed in another way than by deflate")
+            if len({entry.filename for entry in entries}) != len(entries):
                 raise Wrong("a name stands in it twice")
-            if any(entry.file_size > LARGEST_PART for entry in archive.infolist()):
-                raise Wrong("a part of it is too large")
-            return {name: archive.read(name) for name in names}
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        LookupError,
-    ) as e:
-        raise Wrong(f"it cannot be read as a zip: {e}") from None
+            _require_small(entry.file_size for entry in entries)
+            return {entry.filename: _content(archive, entry) for entry in entries}
+    except _NO_ZIP as e:
+        raise Wrong(f"it cannot be read: {e}") from None
+
+
+def _require_small(sizes: Iterable[int]) -> None:
+    if sum(sizes) > LARGEST:
+        raise Wrong(f"its parts are larger than {LARGEST} bytes")
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    # Without a limit zipfile unpacks all that there is before it holds it to the size that the entry claims.
+    with archive.open(entry) as stream:
+        return stream.read(entry.file_size + 1)
 
 
 def dataset_files(path: Path) -> Iterator[File]:
@@ -615,6 +626,11 @@ def root_key(text: str) -> bytes | str:
     return key_of_pem(Path(text).read_bytes())
 
 
+def printable(text: str) -> str:
+    """Words of a stranger for a terminal: what is no letter, sign or plain space is written as Python escapes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def _moment(at: datetime) -> str:
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: UP017  (this file runs on Python 3.9)
 
@@ -636,7 +652,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keys = None if given.keys is None else given.keys.read_bytes()
         newer = None if given.revocations is None else given.revocations.read_bytes()
     except Wrong as wrong:
-        sys.stdout.write(f"FAILED  {wrong}\n")
+        sys.stdout.write(f"FAILED  {printable(str(wrong))}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"{error}\n")
@@ -644,7 +660,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     now = datetime.now(timezone.utc)  # noqa: UP017
     verification = verify_bundle(parts, root=root, now=now, files=files, keys=keys, revocations=newer)
     for step in verification.steps:
-        sys.stdout.write(f"{step.outcome.upper():12}{STEPS[step.id]}: {step.detail}\n")
+        sys.stdout.write(f"{step.outcome.upper():12}{STEPS[step.id]}: {printable(step.detail)}\n")
     if verification.statement is not None and given.for_openssl is not None:
         _write_for_openssl(parts, given.for_openssl)
     return 0 if verification.passed else 1

@@ -18,6 +18,7 @@ from jiebang.certificate.verification import (
     Wrong,
     canonical,
     fingerprint,
+    printable,
     read_bundle,
     root_key,
     unreadable,
@@ -164,8 +165,8 @@ def _bytes(path: Path) -> bytes:
 
 def _show(found: Verification) -> None:
     for step in found.steps:
-        detail = f"[dim]{escape(step.detail)}[/]" if step.outcome != "failed" else f"[red]{escape(step.detail)}[/]"
-        out.print(f"{_MARKS[step.outcome]} {STEPS[step.id]}: {detail}")
+        style, detail = "red" if step.outcome == "failed" else "dim", escape(printable(step.detail))
+        out.print(f"{_MARKS[step.outcome]} {STEPS[step.id]}: [{style}]{detail}[/]")
     if found.failed is not None or found.statement is None:
         out.print("[bold red]This is no valid certificate.[/] Trust nothing that it says.")
         return

@@ -98,6 +98,20 @@ def test_the_program_finds_a_changed_signature_by_openssl_and_by_cryptography_al
         assert "the signature does not fit" in found.stdout
 
 
+def test_the_program_gives_a_terminal_no_orders(unpacked: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    dataset = write_dataset(tmp_path / "data")
+    (dataset / "a\x1b[2J\nPASSED 巡检.csv").write_text("a\n")
+    refused = verify_py(unpacked, "--root", ROOT, "--dataset", dataset)
+    assert refused.returncode == 1
+    assert r"a\x1b[2J\nPASSED 巡检.csv does not belong to the dataset" in refused.stdout
+    assert "\x1b" not in refused.stdout
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("a\x1b[2J\nPASSED", b"")
+    told = verify_py(unpacked, tmp_path / "c.zip", "--root", ROOT).stdout
+    assert told == "FAILED  a\\x1b[2J\\nPASSED does not belong to a certificate\n"
+
+
 def test_the_program_trusts_no_root_key_by_itself(unpacked: Path) -> None:
     found = verify_py(unpacked)
     assert found.returncode == 1

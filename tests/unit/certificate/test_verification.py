@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -150,6 +151,54 @@ def test_a_part_that_is_not_there_is_missed(part: str) -> None:
 
 def test_a_part_that_does_not_belong_there_is_found() -> None:
     assert failing(verify({**PARTS_ISSUED, "setup.exe": b"MZ"})) == "bundle"
+
+
+def zipped(file: Path, parts: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, raw in parts.items():
+            archive.writestr(name, raw)
+    return file
+
+
+def test_of_a_zip_with_a_strange_name_nothing_is_read(tmp_path: Path) -> None:
+    file = zipped(tmp_path / "c.zip", {**PARTS_ISSUED, "setup.exe": b"MZ" * 1000})
+    raw = bytearray(file.read_bytes())
+    at = raw.index(b"certificate.json") + len("certificate.json")
+    raw[at : at + 8] = bytes(8)  # reading this part fails, and would be told instead
+    file.write_bytes(raw)
+    with pytest.raises(Wrong, match=r"setup\.exe does not belong"):
+        read_bundle(file)
+
+
+def test_parts_that_are_too_large_together_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, folder = zipped(tmp_path / "c.zip", PARTS_ISSUED), tmp_path / "folder"
+    folder.mkdir()
+    for name, raw in PARTS_ISSUED.items():
+        (folder / name).write_bytes(raw)
+    whole = sum(map(len, PARTS_ISSUED.values()))
+    monkeypatch.setattr("jiebang.certificate.verification.LARGEST", whole)
+    assert read_bundle(file) == read_bundle(folder) == PARTS_ISSUED
+    monkeypatch.setattr("jiebang.certificate.verification.LARGEST", whole - 1)
+    for bundle_of in (file, folder):
+        with pytest.raises(Wrong, match="larger than"):
+            read_bundle(bundle_of)
+
+
+def test_a_part_that_unpacks_to_more_than_it_claims_takes_no_more_memory(tmp_path: Path) -> None:
+    zeros = 64 * 1024 * 1024
+    file = zipped(tmp_path / "c.zip", {"report.json": bytes(zeros)})
+    raw = file.read_bytes()
+    assert raw.count(zeros.to_bytes(4, "little")) == 2
+    file.write_bytes(raw.replace(zeros.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Wrong):
+            read_bundle(file)
+        assert tracemalloc.get_traced_memory()[1] < zeros / 8
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(Wrong, match="than by deflate"):
+        read_bundle(zipped(file, PARTS_ISSUED, zipfile.ZIP_BZIP2))
 
 
 def test_a_root_key_that_nobody_vouches_for_is_not_trusted() -> None:

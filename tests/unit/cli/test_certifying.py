@@ -133,6 +133,15 @@ def test_a_damaged_file_is_no_certificate(jiebang: Command, certificate: Path) -
     assert (found.code, found.json["failed"]) == (1, "bundle")
 
 
+def test_a_strange_name_writes_no_line_of_its_own(jiebang: Command, tmp_path: Path) -> None:
+    file = tmp_path / "certificate.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a\n✓ all is well", b"")
+    shown = jiebang("verify", file)
+    assert shown.code == 1
+    assert r"a\n✓ all is well does not belong to a certificate" in shown.out
+
+
 def test_a_revoked_certificate_stays_in_the_log(jiebang: Command, certificate: Path, issuer: Path) -> None:
     (entry,) = jiebang("certificate", "log", "--issuer", issuer, "--json").json["entries"]
     id, reason = entry["certificate"], "The rights were not the team's."
