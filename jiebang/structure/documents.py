@@ -15,6 +15,9 @@ MOST_SECTIONS = 5_000
 """The most sections of a document that are looked at."""
 
 LONGEST_HEADING = 80
+LONGEST_NAME = 500
+"""In how much of a line `name: text` its name is looked for."""
+
 LONGEST_FRONT_MATTER = 1 << 16
 
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
@@ -67,9 +70,19 @@ def sections(text: str) -> list[Section]:
 
 def _fields(lines: Sequence[str]) -> Iterator[Section]:
     for line in lines:
-        match = _FIELD.match(line)
+        line = _with_single_blanks(line)
+        match = _FIELD.match(line[:LONGEST_NAME])
         if match and "//" not in match[1]:
-            yield Section(match[1].strip(), match[2].strip(" |"), is_line=True)
+            yield Section(match[1].strip(), (match[2] + line[LONGEST_NAME:]).strip(" |"), is_line=True)
+
+
+def _with_single_blanks(line: str) -> str:
+    """A line without runs of blanks, over which patterns take time that grows with their cube.
+
+    Of those it begins with four stay, by which code is told from headings.
+    """
+    plain = line.lstrip()
+    return line[: min(4, len(line) - len(plain))] + " ".join(plain.split())
 
 
 def _lines(lines: Sequence[str]) -> Iterator[tuple[str | None, str]]:
@@ -103,6 +116,7 @@ def _lines(lines: Sequence[str]) -> Iterator[tuple[str | None, str]]:
 def _heading(line: str) -> str | None:
     if len(line) > 2 * LONGEST_HEADING:
         return None
+    line = _with_single_blanks(line)
     for pattern in (_ATX, _STRONG, _BRACKETS):
         match = pattern.match(line)
         if match:

@@ -144,3 +144,13 @@ def test_it_is_what_a_naive_reading_finds(blocks: list[tuple[str, str]]) -> None
 @given(st.text(max_size=400))
 def test_no_text_breaks_the_reading(text: str) -> None:
     assert found(text) <= {aspect.id for aspect in ASPECTS}
+
+
+def test_runs_of_blanks_take_no_time_and_hide_nothing() -> None:
+    blanks = " \t" * 100_000
+    fields = sections(f"-{blanks}x{blanks}y\nx{blanks}{'y' * 50}\n- Purpose{blanks}:{blanks}{'z ' * 1000}end\n")
+    assert [(field.heading, field.text[:5], field.text[-5:]) for field in fields] == [("Purpose", "z z z", "z end")]
+
+
+def test_a_numbered_line_behind_a_run_of_blanks_takes_no_time() -> None:
+    assert {section.heading for section in sections(f"{' ' * 150}1. x\n" * 5_000)} == {"x"}
