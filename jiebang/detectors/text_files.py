@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import datetime
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,14 +34,17 @@ def is_text(location: Path) -> bool:
 def found_in_text(path: str, location: Path, scanner: Scanner, as_of: datetime.date) -> list[Found]:
     """What is found in a text file, by class, with the first line and the number of lines."""
     first: dict[int, int] = {}
-    lines: dict[int, set[int]] = {}
+    last: dict[int, int] = {}
+    count: Counter[int] = Counter()
     for numbers, texts in _lines(location):
         places, classes = scanner.scan(Cells.of_texts(texts), as_of)
-        for place, number in zip(places.tolist(), classes.tolist(), strict=True):
-            line = numbers[place]
+        hits = {(numbers[place], number) for place, number in zip(places.tolist(), classes.tolist(), strict=True)}
+        for line, number in sorted(hits):
             first.setdefault(number, line)
-            lines.setdefault(number, set()).add(line)
-    return [Found(CLASSES[number].name, path, len(lines[number]), line=first[number]) for number in sorted(first)]
+            # Lines come in order, so of those before only the last can come again, in another piece.
+            count[number] += last.get(number) != line
+            last[number] = line
+    return [Found(CLASSES[number].name, path, count[number], line=first[number]) for number in sorted(first)]
 
 
 def _lines(location: Path) -> Iterator[tuple[list[int], list[str]]]:

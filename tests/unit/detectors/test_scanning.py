@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jiebang.detectors import CLASSES, DETECTORS
+from jiebang.detectors import CLASSES, DETECTORS, text_files
 from jiebang.detectors.definition import Candidate
 from jiebang.detectors.detection_text import detection_text
 from jiebang.detectors.evaluate import read_lines
@@ -134,3 +136,19 @@ def test_a_file_of_empty_lines_is_looked_at_a_bounded_number_at_a_time(tmp_path:
     (one,) = found_in_text("empty.txt", path, scans, AS_OF)
     assert one.count == sum(scans.sizes) == (1 << 19) + 1
     assert max(scans.sizes) <= MOST_PIECES
+
+
+def test_lines_that_hold_something_are_counted_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "MOST_PIECES", 1 << 10)
+    lines = 1 << 17
+    path = tmp_path / "full.txt"
+    path.write_bytes(b"\n" * lines)
+    scans = FindsInEveryLine()
+    tracemalloc.start()
+    try:
+        (one,) = found_in_text("full.txt", path, scans, AS_OF)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (one.count, one.line) == (lines + 1, 1)
+    assert peak < 32 * lines, "a number alone has 28 bytes, and a list or set of them 8 more"
