@@ -50,6 +50,7 @@ _CC_TEXT = re.compile(
     r"(?:creative commons )?attribution((?:[- ]noncommercial)?)((?:[- ]share ?alike|[- ]noderivat(?:iv)?es)?)"
     r"[ -](\d\.\d)[ -](?:international|unported|generic)"
 )
+# What is in the texts of licences: first the title or opening words that they begin with, then what they hold anywhere.
 _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("CC0-1.0", ("cc0 1.0 universal",)),
     ("Apache-2.0", ("apache license", "version 2.0")),
@@ -74,10 +75,23 @@ _TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("ISC", ("permission to use, copy, modify, and/or distribute this software for any purpose",)),
-    ("BSD-3-Clause", ("redistribution and use in source and binary forms", "neither the name")),
-    ("BSD-2-Clause", ("redistribution and use in source and binary forms",)),
+    (
+        "BSD-3-Clause",
+        ("redistribution and use in source and binary forms", "modification, are permitted", "neither the name"),
+    ),
+    ("BSD-2-Clause", ("redistribution and use in source and binary forms", "modification, are permitted")),
     ("Unlicense", ("this is free and unencumbered software released into the public domain",)),
 )
+_LATEST_OPENING = 200
+"""Where a licence begins at the latest, in characters without the lines of copyright before it."""
+
+_COPYRIGHT_LINE = re.compile(r"\W*(portions )?(copyright|\(c\)|©|all rights reserved|版权所有)", re.IGNORECASE)
+# Words before a title that deny it, and words that say it of something else.
+_DENIES = re.compile(
+    r"\b(not|no|nobody|none|never|neither|nor|without|except|unlike|instead|forbid\w*|prohibit\w*|proprietary"
+    r"|confidential)\b|n['’]t\b|[不非禁未勿]"
+)
+_OF_OTHERS = re.compile(r"\b(built|us(es?|ing)|contains?|includ(es?|ing)|which)\b")
 _IDENTIFIER = re.compile(r"SPDX-License-Identifier:[ \t]*([^\n]{1,200})")
 
 
@@ -167,16 +181,29 @@ def licence_of_text(text: str) -> str | None:
     short = text.strip()
     if len(short) <= LONGEST_EXPRESSION and "\n" not in short:
         return expression(short)
-    flat = " ".join(unicodedata.normalize("NFKC", text[:20_000]).casefold().split())
-    match = _CC_TEXT.search(flat[:4_000])
-    if match:
+    lines = unicodedata.normalize("NFKC", text[:20_000]).split("\n")
+    flat = _flat(lines)
+    plain = _flat(line for line in lines if not _COPYRIGHT_LINE.match(line))
+
+    def begins_as(opening: str) -> bool:
+        before = flat.partition(opening)[0]
+        plainly = plain.partition(opening)[0]
+        early = min(len(before), len(plainly)) <= _LATEST_OPENING
+        return opening in flat and early and not _DENIES.search(before) and not _OF_OTHERS.search(plainly)
+
+    match = _CC_TEXT.search(flat)
+    if match and begins_as(match[0]):
         nc, kind, number = match[1], match[2], match[3]
         suffix = "-SA" if "share" in kind else "-ND" if kind else ""
         return expression(f"CC-BY{'-NC' if nc else ''}{suffix}-{number}")
-    for id, phrases in _TEXTS:
-        if all(phrase in flat for phrase in phrases):
+    for id, (opening, *others) in _TEXTS:
+        if begins_as(opening) and all(phrase in flat for phrase in others):
             return id
     return None
+
+
+def _flat(lines: Iterable[str]) -> str:
+    return " ".join(" ".join(lines).casefold().split())
 
 
 def permits(expression: str, grants: dict[str, frozenset[str]], use: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 
 import pytest
 
@@ -65,12 +66,41 @@ def test_a_text_means_an_expression_or_none(text: str, means: str | None) -> Non
         ("Creative Commons Legal Code\n\nCC0 1.0 Universal\n", "CC0-1.0"),
         ("SPDX-License-Identifier: CC-BY-4.0\n\nand so on", "CC-BY-4.0"),
         ("CC BY 4.0\n", "CC-BY-4.0"),
+        ("This database is made available under the Open Database License:\nhttp://example.org/\n", "ODbL-1.0"),
         ("All rights are ours.\nNobody may use it.\n", None),
+        (
+            "All rights reserved. Redistribution and use in source and binary forms for commercial purposes is "
+            "forbidden.\nAsk us.\n",
+            None,
+        ),
+        ("NOT under the Open Database License. Nobody may use it.\n\n", None),
+        ("Copyright 2026 Somebody. Not under\nthe Open Database License.\n", None),
+        ("Proprietary tool built with pandas under the Apache License, Version 2.0.\nAsk us.\n", None),
+        ("Our tool uses a library under the Apache License, Version 2.0.\nAsk us.\n", None),
         ("", None),
+        (f"{'The data are ours and ours alone. ' * 10}\nParts are under the Apache License, Version 2.0.\n", None),
     ],
 )
 def test_a_licence_file_is_known_by_its_text(text: str, means: str | None) -> None:
     assert licence_of_text(text) == means
+
+
+@pytest.mark.parametrize(
+    ("package", "means"),
+    [
+        ("numpy", "BSD-3-Clause"),
+        ("duckdb", "MIT"),
+        ("pluggy", "MIT"),
+        ("pyyaml", "MIT"),
+        ("jinja2", "BSD-3-Clause"),
+        ("pygments", "BSD-2-Clause"),
+        ("pathspec", "MPL-2.0"),
+        ("requests", "Apache-2.0"),
+    ],
+)
+def test_the_licence_files_of_packages_are_known(package: str, means: str) -> None:
+    files = [file for file in metadata.files(package) or [] if file.name.startswith("LICENSE")]
+    assert means in {licence_of_text(file.read_text()) for file in files}
 
 
 @pytest.mark.parametrize(
