@@ -244,7 +244,13 @@ class _Verifying:
 
     def _dataset(self) -> str:
         wanted = {str(file["path"]): (int(file["bytes"]), str(file["sha256"])) for file in self._listed()}
-        found = {path: (size, digest) for path, size, digest in self.files or ()}
+        given: dict[str, tuple[int, str]] = {}
+        for path, size, digest in self.files or ():
+            if path in given:
+                raise Wrong(f"{path} is there twice")
+            given[path] = size, digest
+        # Of an archive the engine leaves out the one folder that everything lies in; unpacked, it may be there.
+        found = max(given, _without_top_folder(given), key=lambda each: len(wanted.keys() & each.keys()))
         for path in sorted({*wanted, *found}):
             if path not in found:
                 raise Wrong(f"{path} is not there")
@@ -448,6 +454,13 @@ def sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
+def _without_top_folder(files: dict[str, tuple[int, str]]) -> dict[str, tuple[int, str]]:
+    """The files without the one folder that all of them lie in, if there is one."""
+    if len({path.partition("/")[0] for path in files}) != 1 or not all("/" in path for path in files):
+        return files
+    return {path.partition("/")[2]: fact for path, fact in files.items()}
+
+
 def _require_digest(raw: bytes, digest: str) -> None:
     if sha256(raw) != digest:
         raise Wrong(f"its sha256 is {sha256(raw)}, certified is {digest}")
@@ -604,19 +617,36 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         return stream.read(entry.file_size + 1)
 
 
+_JUNK = (".ds_store", "thumbs.db", "desktop.ini")
+"""What operating systems leave behind, which the engine takes for no part of a dataset."""
+
+
 def dataset_files(path: Path) -> Iterator[File]:
-    """The files of a dataset, in a folder or a single one; archives are not opened."""
+    """The files of a dataset, in a folder or a single one; archives are not opened. Raises `Wrong` for a link in it."""
     if not path.exists():
         raise FileNotFoundError(path)
-    for file in [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file()):
+    for file in [path] if path.is_file() else sorted(_below(path)):
         name = path.name if path.is_file() else file.relative_to(path).as_posix()
-        if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")):
+        parts = name.split("/")
+        if "__MACOSX" in parts or parts[-1].lower() in _JUNK:
             continue
+        if file is not path and (file.is_symlink() or not file.is_file()):
+            raise Wrong(f"{name} in the dataset is no plain file")
         digest = hashlib.sha256()
         with file.open("rb") as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)
         yield unicodedata.normalize("NFC", name), file.stat().st_size, digest.hexdigest()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for each, folders, files in os.walk(folder, onerror=_not_read):
+        yield from (Path(each, name) for name in files)
+        yield from (Path(each, name) for name in folders if os.path.islink(os.path.join(each, name)))
+
+
+def _not_read(error: OSError) -> None:
+    raise error
 
 
 def root_key(text: str) -> bytes | str:

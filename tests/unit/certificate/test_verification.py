@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tracemalloc
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from jiebang.certificate.signing import KeyList, ListedKey, SigningKey
 from jiebang.certificate.verification import (
     PARTS,
     STEPS,
+    File,
     Verification,
     Wrong,
     dataset_files,
@@ -28,6 +30,8 @@ from jiebang.certificate.verification import (
     sha256,
     verify_bundle,
 )
+from jiebang.dataset.opening import open_dataset
+from jiebang.result import GateStatus
 from tests.unit.certificate.issued import DAY, FILES, NOW, certificate, handed_over, issuer, log, report, write_dataset
 
 
@@ -133,6 +137,55 @@ def test_a_flipped_bit_in_the_dataset_is_found(tmp_path_factory: pytest.TempPath
     assert failing(found) == "dataset"
     assert found.failed is not None
     assert file.name in found.failed.detail
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def opened(path: Path, scratch: Path) -> list[File]:
+    return [(file.path, file.bytes, file.sha256) for file in open_dataset([path], scratch=scratch).files]
+
+
+def test_the_verifier_leaves_out_what_the_engine_leaves_out_and_nothing_else(tmp_path: Path) -> None:
+    folder = write_dataset(made(tmp_path / "top"))
+    junk = ("__MACOSX/._towers.csv", ".DS_Store", "inner/.ds_store", "inner/Thumbs.db", "inner/desktop.ini")
+    kept = (".hidden.csv", ".git/config", "inner/._more.csv", "inner/__macosx/a.csv", "Thumbs.db/a.csv", "e\u0301.csv")
+    for name in (*junk, *kept):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("a\n1\n")
+    listed = sorted(dataset_files(folder))
+    assert listed == sorted(opened(folder, made(tmp_path / "1")))
+    assert len(listed) == len(FILES) + len(kept)
+    assert list(dataset_files(folder / ".hidden.csv")) == opened(folder / ".hidden.csv", made(tmp_path / "2"))
+    assert list(dataset_files(folder / ".DS_Store")) == []
+
+
+def test_the_top_folder_of_an_unpacked_archive_is_left_out_as_the_engine_does(tmp_path: Path) -> None:
+    write_dataset(made(tmp_path / "unpacked" / "top"))
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "unpacked")
+    assert verify(files=opened(tmp_path / "packed.zip", made(tmp_path / "1"))).passed
+    assert verify(files=list(dataset_files(tmp_path / "unpacked"))).passed
+    assert verify(files=list(dataset_files(tmp_path / "unpacked" / "top"))).passed
+    (tmp_path / "unpacked" / "more.csv").write_text("a\n1\n")
+    assert failing(verify(files=list(dataset_files(tmp_path / "unpacked")))) == "dataset"
+
+
+def test_two_files_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
+    files = list(dataset_files(write_dataset(tmp_path)))
+    assert failing(verify(files=[(files[0][0], 4, "0" * 64), *files])) == "dataset"
+
+
+@pytest.mark.parametrize("to", ["towers.csv", "inner"])
+def test_a_link_in_the_dataset_is_no_file_of_it(tmp_path: Path, to: str) -> None:
+    folder = write_dataset(made(tmp_path / "data"))
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "towers.csv").write_text("a\n1\n")
+    (folder / "link").symlink_to(tmp_path / to)
+    with pytest.raises(Wrong, match="link in the dataset is no plain file"):
+        list(dataset_files(folder))
+    assert not all(gate.status is GateStatus.PASSED for gate in open_dataset([folder], scratch=tmp_path).gates)
 
 
 def test_a_file_more_or_less_is_found(tmp_path: Path) -> None:
