@@ -15,7 +15,15 @@ import rfc8785
 
 from jiebang.certificate import verification
 from jiebang.certificate.signing import KeyList, SigningKey, moment
-from jiebang.certificate.verification import File, Wrong, certified_measures, demands, recompute, sha256
+from jiebang.certificate.verification import (
+    REQUIRED_GATES,
+    File,
+    Wrong,
+    certified_measures,
+    demands,
+    recompute,
+    sha256,
+)
 from jiebang.errors import JiebangError
 from jiebang.measures import BY_ID
 from jiebang.rubric import Rubric
@@ -31,7 +39,18 @@ NOT_CLAIMED = {
     "unmeasured": "Anything about what was not measured; those measures are listed under `not_measured`.",
     "later": "Anything about the files after they were read: only these bytes are certified.",
 }
-"""What a certificate does not say, which is part of what is signed."""
+"""What a certificate does not say, which is part of what is signed; `gates` is added where some did not run."""
+
+GATES = {
+    "G1": "archives, sizes and names",
+    "G2": "malware",
+    "G3": "file types",
+    "G4": "secrets",
+    "G5": "sensitive personal information",
+    "G6": "a licence for the use",
+    "G7": "overlap with hidden data",
+}
+"""All gates, each of them with what it looks for; a report has those that ran."""
 
 _README = """A certificate of the quality of a dataset.
 
@@ -94,14 +113,20 @@ class Certifiable:
             digest, said = str(facts["dataset"]["digest"]), facts["rubric"]
             rubric = _rubric(said)
             listed = files or [(file["path"], file["bytes"], file["sha256"]) for file in facts["dataset"]["files"]]
-            refused = [str(gate["id"]) for gate in facts["gates"] if gate["status"] != "passed"]
+            gates = {**dict.fromkeys(REQUIRED_GATES, "not_run"), **_ran(facts)}
+            refused = [gate for gate, status in gates.items() if status != "passed"]
             total, provisional, declare = facts["total"], bool(facts["provisional"]), list(facts["declare"])
         except (KeyError, TypeError, ValueError) as odd:
             title = f"This is not a report ({type(odd).__name__}: {odd})."
             raise NotCertified("not_a_report", title, "Give what `jiebang score --json` printed.") from None
         if refused or total is None:
             title = f"Gate {', '.join(refused)} was not passed." if refused else "There is no total."
-            raise NotCertified("gate_failed", title, "Only what has passed every gate is certified.", gates=refused)
+            raise NotCertified(
+                "gate_failed",
+                title,
+                "Only what has passed G1, G3 and every other gate that ran is certified.",
+                gates=refused,
+            )
         if provisional:
             detail = " ".join(["Too little was measured for the grade to stand.", *declare])
             raise NotCertified("provisional", "The grade is provisional, and no such grade is certified.", detail)
@@ -153,7 +178,7 @@ class Certifiable:
                 },
                 "report": {"name": "report.json", "digest": {"sha256": sha256(self.report)}},
                 "engine": {"name": "jiebang", "version": facts["engine"]["version"]},
-                "gates": [{"id": gate["id"], "status": gate["status"]} for gate in facts["gates"]],
+                "gates": [{"id": gate, "status": status} for gate, status in self._gates().items()],
                 "result": {
                     "total": found["total"],
                     "grade": found["grade"],
@@ -162,10 +187,21 @@ class Certifiable:
                     "dimensions": found["dimensions"],
                     "measures": certified_measures(found),
                 },
-                "not_claimed": NOT_CLAIMED,
+                "not_claimed": self._not_claimed(),
                 "not_measured": self._not_measured(),
                 "beside": {name: sha256(content) for name, content in beside().items()},
             },
+        }
+
+    def _gates(self) -> dict[str, str]:
+        """How each gate ended, `not_run` for those that the report knows nothing of."""
+        return {**dict.fromkeys(GATES, "not_run"), **_ran(self.facts)}
+
+    def _not_claimed(self) -> dict[str, str]:
+        unrun = [f"{gate} ({GATES[gate]})" for gate, status in self._gates().items() if status == "not_run"]
+        return {
+            **NOT_CLAIMED,
+            **({"gates": f"Anything about gates that did not run: {', '.join(unrun)}."} if unrun else {}),
         }
 
     def _not_measured(self) -> dict[str, str]:
@@ -190,6 +226,11 @@ class Certifiable:
         expires = now + lives
         statement = self.statement(id, now=now, expires=expires, about=about)
         return Certificate(id, key.sign(statement, verification.STATEMENT), now, expires)
+
+
+def _ran(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The gates of a report, each with how it ended."""
+    return {str(gate["id"]): str(gate["status"]) for gate in facts["gates"]}
 
 
 def _rubric(said: Mapping[str, Any]) -> Rubric:

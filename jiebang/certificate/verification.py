@@ -39,6 +39,9 @@ EXTRAS = ("verify.py", "README.txt")
 LARGEST = 256 * 1024 * 1024
 """What all parts together may hold in bytes."""
 
+REQUIRED_GATES = ("G1", "G3")
+"""The gates that nothing is certified without: archives, sizes and names; file types."""
+
 STEPS = {
     "bundle": "The certificate is complete",
     "root": "The root key is the issuer's",
@@ -283,6 +286,11 @@ class _Verifying:
         report, result = json.loads(self.parts["report.json"]), self._predicate()["result"]
         if refused := [gate["id"] for gate in report["gates"] if gate["status"] != "passed"]:
             raise Wrong(f"gate {', '.join(refused)} was not passed")
+        ran = {gate["id"]: gate["status"] for gate in report["gates"]}
+        if lacking := [gate for gate in REQUIRED_GATES if gate not in ran]:
+            raise Wrong(f"gate {', '.join(lacking)} did not run")
+        if {gate["id"]: gate["status"] for gate in self._predicate()["gates"] if gate["status"] != "not_run"} != ran:
+            raise Wrong("the gates certified are not those of the report")
         worst = self._predicate()["policy"]["worst_table"]
         found = recompute(report["measures"], json.loads(self.parts["rubric.json"]), worst)
         for name in ("total", "grade", "coverage", "dimensions", "provisional"):

@@ -46,6 +46,30 @@ def test_what_a_gate_refused_is_not_certified(tmp_path: Path) -> None:
     assert refused(changed(lambda facts: facts["gates"][0].update(status="not_scanned"))) == "gate_failed"
 
 
+@pytest.mark.parametrize("gate", ["G1", "G3"])
+def test_what_did_not_go_through_the_gates_of_archives_and_types_is_not_certified(gate: str) -> None:
+    def drop(facts: dict[str, Any]) -> None:
+        facts["gates"] = [each for each in facts["gates"] if each["id"] != gate]
+
+    with pytest.raises(NotCertified) as refusal:
+        Certifiable.of(changed(drop))
+    assert (refusal.value.code, refusal.value.fields["gates"]) == ("gate_failed", [gate])
+
+
+def test_gates_that_did_not_run_are_named_among_what_is_not_claimed() -> None:
+    def predicate(raw: bytes) -> dict[str, Any]:
+        found: dict[str, Any] = Certifiable.of(raw).statement("crt_1", now=NOW, expires=NOW)["predicate"]
+        return found
+
+    run = {"G1", "G3"}
+    said = predicate(report())
+    gates = {gate["id"]: gate["status"] for gate in said["gates"]}
+    assert gates == {f"G{n}": "passed" if f"G{n}" in run else "not_run" for n in range(1, 8)}
+    assert all((gate in said["not_claimed"]["gates"]) == (gate not in run) for gate in gates)
+    more = [{"id": f"G{n}", "status": "passed", "reasons": []} for n in range(1, 8)]
+    assert "gates" not in predicate(changed(lambda facts: facts.update(gates=more)))["not_claimed"]
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

@@ -297,6 +297,18 @@ def test_a_report_whose_numbers_do_not_follow_from_its_integers_is_found() -> No
     assert failing(verify({**parts, "report.json": raw})) == "score"
 
 
+def test_gates_that_the_report_does_not_show_are_found() -> None:
+    gates = Certifiable.of(report()).statement("crt_1", now=NOW, expires=NOW)["predicate"]["gates"]
+    assert verify(changed(gates=gates)).passed
+    assert failing(verify(changed(gates=[{**gate, "status": "passed"} for gate in gates]))) == "score"
+    facts = json.loads(report())
+    facts["gates"] = [gate for gate in facts["gates"] if gate["id"] != "G3"]
+    raw = json.dumps(facts).encode()
+    passed = [gate for gate in gates if gate["id"] == "G1"]
+    parts = changed(gates=passed, report={"name": "report.json", "digest": {"sha256": sha256(raw)}})
+    assert failing(verify({**parts, "report.json": raw})) == "score"
+
+
 def test_it_is_valid_until_it_expires_and_not_before_it_was_issued() -> None:
     assert verify(now=NOW).passed
     assert verify(now=NOW + 50 * DAY - DAY / 86400).passed
