@@ -24,7 +24,7 @@ from jiebang.detectors.schema import sensitive_records
 from jiebang.detectors.text_files import found_in_text, is_text
 
 _OUT_OF_CONTEXT = frozenset(found.name for found in CLASSES if found.kind is Kind.SECRET) | {"child_id_card"}
-"""What is told of the raw lines of a table's file: the other classes need to know the column."""
+"""What is told of raw lines of a table's file and of binary files: bytes look like the other classes by accident."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def _outside(
 ) -> list[Found]:
     """What a file holds outside the cells of the tables."""
     if file.kind is FileKind.OTHER:
-        return found_in_text(file.path, file.location, detectors, as_of) if is_text(file.location) else []
+        found = found_in_text(file.path, file.location, detectors, as_of)
+        return found if is_text(file.location) else [one for one in found if one.name in _OUT_OF_CONTEXT]
     table = next((table for table in tables if file.path in table.files), None)
     if table is not None and not table.beyond and table.attempted == table.records and table.parsed:
         return []

@@ -23,6 +23,8 @@ fails the validator is dropped.
 * **The text that is looked at** is NFKC, without format characters, with every decimal digit as ASCII. Full-width
   digits and zero-width spaces hide nothing.
 * **Masked values do not count**: what holds a star, or is touched by one, is hidden enough. `138****5678` is fine.
+* **NULs hide nothing**. Of a binary file, an image or a database, ASCII alone is looked at, and secrets and numbers of
+  children alone count. What is compressed (`.docx`, `.xlsx`, `.pdf`) is not seen; a report names it as not read.
 * **A column of numbers** (integer or decimal) looks like phones and cards by accident. There a phone, a bank card and
   an IMEI count only under a name that tells (`phone`, `联系电话`, `card_no`, …). Dates, times and truth values that are
   what their column says are not looked at.

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from jiebang.dataset.encoding import decide_encoding, utf8_blocks
+from jiebang.dataset.encoding import Encoding, decide_encoding, utf8_blocks
 from jiebang.detectors.catalogue import CLASSES
 from jiebang.detectors.finds import Found
 from jiebang.detectors.scanning import Cells, Scanner
 
 _HEAD = 1 << 16
+_ASCII = bytes(range(0x80)) + b" " * 0x80
 _BLOCK = 4 << 20
 _OVERLAP = 1 << 14
 
@@ -25,14 +26,18 @@ MOST_PIECES = 1 << 16
 
 
 def is_text(location: Path) -> bool:
-    """Whether a file looks like text: no NUL in its beginning, or UTF-16 by its mark."""
+    """Whether a file looks like text: no NUL in its beginning, or throughout in an encoding of text."""
     with location.open("rb") as stream:
         head = stream.read(_HEAD)
-    return head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head
+    encoding = decide_encoding(location) if b"\0" in head else None
+    return encoding is None or encoding.strict or not encoding.is_utf8
 
 
 def found_in_text(path: str, location: Path, scanner: Scanner, as_of: datetime.date) -> list[Found]:
-    """What is found in a text file, by class, with the first line and the number of lines."""
+    """What is found in a file, by class, with the first line and the number of lines; NULs in it hide nothing.
+
+    Of a file that is no text ASCII alone is looked at, in UTF-16 without a mark too. What is compressed is not seen.
+    """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     count: Counter[int] = Counter()
@@ -66,9 +71,8 @@ def _lines(location: Path) -> Iterator[tuple[list[int], list[str]]]:
 def _numbered_pieces(location: Path) -> Iterator[tuple[int, str]]:
     number = 1
     rest = ""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for block in utf8_blocks(location, decide_encoding(location)):
-        *whole, rest = (rest + decoder.decode(block)).split("\n")
+    for text in _texts(location):
+        *whole, rest = (rest + text).split("\n")
         for line in whole:
             for piece in _pieces(line):
                 yield number, piece
@@ -78,6 +82,18 @@ def _numbered_pieces(location: Path) -> Iterator[tuple[int, str]]:
             yield number, piece
     for piece in _pieces(rest):
         yield number, piece
+
+
+def _texts(location: Path) -> Iterator[str]:
+    """The file's text block by block, without NULs."""
+    if not is_text(location):
+        # Bytes beyond ASCII as blanks: to read them as text is slow, and an image has millions.
+        for block in utf8_blocks(location, Encoding("utf-8")):
+            yield block.translate(_ASCII, b"\0").decode("ascii")
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for block in utf8_blocks(location, decide_encoding(location)):
+        yield decoder.decode(block).replace("\0", "")
 
 
 def _pieces(line: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from jiebang.detectors.detection_text import detection_text
 from jiebang.detectors.evaluate import read_lines
 from jiebang.detectors.lists import AS_OF
 from jiebang.detectors.scanning import Cells, Finds, Scanner, scanner
-from jiebang.detectors.text_files import LONGEST_PIECE, MOST_PIECES, found_in_text
+from jiebang.detectors.text_files import LONGEST_PIECE, MOST_PIECES, found_in_text, is_text
 from tests.naive import personal
 
 LINES = list(read_lines(Path(__file__).with_name("labelled.jsonl")))
@@ -115,6 +115,24 @@ def test_text_of_any_encoding_is_looked_through(tmp_path: Path) -> None:
         path = tmp_path / "README"
         path.write_text(text, encoding=encoding)
         assert [(one.name, one.line) for one in found_in_text("README", path, scanner(), AS_OF)] == [("phone", 2)]
+
+
+def test_a_nul_hides_nothing(tmp_path: Path) -> None:
+    secret = next(line for line in LINES if line.classes == {"github_token"}).text
+    path = tmp_path / "notes"
+    for content in (
+        b"\0" + secret.encode(),
+        f"{secret[:20]}\0{secret[20:]} \u8bf4\u660e".encode(),
+        b"\x89PNG\r\n\x1a\n\0\0\xff\xfe\n" + secret.encode() + b"\n\xff\0",
+        f"\u8bf4\u660e {secret}".encode("utf-16-le"),
+        f"\u8bf4\u660e {secret}".encode("utf-16-be"),
+    ):
+        path.write_bytes(content)
+        assert {one.name for one in found_in_text("notes", path, scanner(), AS_OF)} == {"github_token"}
+    path.write_bytes("\0\u7535\u8bdd\uff1a13812345678".encode())
+    assert is_text(path)
+    path.write_bytes(b"\0\xff\xff\xff")
+    assert not is_text(path)
 
 
 class FindsInEveryLine(Scanner):

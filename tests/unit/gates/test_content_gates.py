@@ -72,6 +72,13 @@ def test_documents_and_code_are_looked_through(tmp_path: Path, name: str) -> Non
     assert places(gate(found, "G5")) == [(name, "bank_card", None, 4)]
 
 
+def test_a_nul_hides_nothing_in_text_and_no_secret_in_a_binary_file(tmp_path: Path) -> None:
+    text = f"\0\nkey {TOKEN}\n卡 {CARD}\n".encode()
+    found = scanned(tmp_path, {"a.csv": "x\n1\n", "notes": text, "page.bin": b"\xff\xff\n" + text})
+    assert places(gate(found, "G4")) == [("notes", "github_token", None, 2), ("page.bin", "github_token", None, 3)]
+    assert places(gate(found, "G5")) == [("notes", "bank_card", None, 3)]
+
+
 def test_names_of_columns_are_looked_through(tmp_path: Path) -> None:
     found = scanned(tmp_path, {"a.csv": f"x,{TOKEN}\n1,2\n"})
     (reason,) = gate(found, "G4").reasons
