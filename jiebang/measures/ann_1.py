@@ -8,6 +8,7 @@ Example: of 200 boxes three end more than a pixel beyond their image and one has
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from jiebang.measures.definition import POINTERS
@@ -38,7 +39,7 @@ def plan(package: Package) -> MeasureResult | None:
     boxes = invalid = 0
     evidence: list[Evidence] = []
     causes: Counter[str] = Counter()
-    known: set[tuple[str, ...]] = set()
+    known: set[tuple[Hashable, ...]] = set()
     for read in annotated.annotations():
         if read.error is not None:
             told = Evidence(read.path, note=read.error)

@@ -49,19 +49,27 @@ class Annotated:
         for file in self.files.coco:
             # Without any image these are annotations alone, of images that lie elsewhere.
             sizes = partial(self._size_named, folder_of(file.path)) if self.images else None
-            yield read_coco(file.path, file.location, sizes)
+            yield read_coco(file.path, file.location, sizes, partial(self._path_named, folder_of(file.path)))
         names, classes = self._texts(yolo.NAMES), self._texts((yolo.CLASSES,))
         for file in self.files.labels:
             paths = (self._by_stem.get(place) for place in yolo.image_stems(file.path))
             image = next((path for path in paths if path is not None), None)
             count = yolo.class_count(yolo.nearest(file.path, names), yolo.nearest(file.path, classes))
-            yield yolo.read_labels(file.path, file.location, None if image is None else self._size(image), count)
+            size = None if image is None else self._size(image)
+            yield yolo.read_labels(file.path, file.location, image, size, count)
 
     def _size_named(self, folder: str, name: str) -> tuple[int, int] | None:
-        """The size of the image that a name in a file of a folder means: from there, from the top, by its last part."""
-        places = (inside(folder, name), inside("", name), self._by_name.get(name.rpartition("/")[2]))
-        place = next((place for place in places if place in self._locations), None)
+        place = self._named(folder, name)
         return None if place is None else self._size(place)
+
+    def _path_named(self, folder: str, name: str) -> str:
+        """The path of the image that a name means; of one that is not there, the name without what says nothing."""
+        return self._named(folder, name) or inside(folder, name) or name
+
+    def _named(self, folder: str, name: str) -> str | None:
+        """The image that a name in a file of a folder means: from there, from the top, by its last part."""
+        places = (inside(folder, name), inside("", name), self._by_name.get(name.rpartition("/")[2]))
+        return next((place for place in places if place is not None and place in self._locations), None)
 
     def _size(self, path: str) -> tuple[int, int] | None:
         if path not in self._sizes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,8 +15,9 @@ class Box:
     """One box as its file says it, in pixels; None for what cannot be read or is not there.
 
     `file` and `number` are where it stands, `image` is the size of its image, `category` whether its category is
-    known, `identity` the texts by which equal boxes of one image are known. `slack` is by how many pixels it may begin
-    before the near edges, where sides are given as rounded shares.
+    known, `identity` by what equal boxes of one image are known however they are written: image, category and sides,
+    where these are numbers. `slack` is by how many pixels it may begin before the near edges, where sides are given as
+    rounded shares.
     """
 
     file: str
@@ -24,7 +25,7 @@ class Box:
     image: tuple[int, int] | None
     category: bool
     sides: tuple[Fraction, Fraction, Fraction, Fraction] | None
-    identity: tuple[str, ...]
+    identity: tuple[Hashable, ...]
     slack: int = 0
 
     def fault(self) -> str | None:

@@ -47,16 +47,19 @@ def is_coco(location: Path) -> bool:
     return False
 
 
-def read_coco(path: str, location: Path, size_of: Callable[[str], Size | None] | None) -> Annotations:
+def read_coco(
+    path: str, location: Path, size_of: Callable[[str], Size | None] | None, path_of: Callable[[str], str]
+) -> Annotations:
     """The boxes of a COCO file.
 
-    `size_of` gives the size of the image that a `file_name` means, None where it is not there or no image; without it
-    (a dataset of annotations alone) the sizes are those that the file lists.
+    `path_of` gives the path of the image that a `file_name` means, however it is written; `size_of` its size, None
+    where it is not there or no image. Without `size_of` (a dataset of annotations alone) the sizes are those that the
+    file lists.
     """
     try:
         data = _read(location)
         images = _images(data, size_of)
-        names = {_key(entry.get("id")): str(entry.get("file_name")) for entry in _entries(data, "images")}
+        paths = {_key(entry.get("id")): path_of(str(entry.get("file_name"))) for entry in _entries(data, "images")}
         categories = {_key(entry.get("id")) for entry in _entries(data, "categories")}
     except _NotCoco as error:
         return Annotations(path, error=str(error))
@@ -65,8 +68,13 @@ def read_coco(path: str, location: Path, size_of: Callable[[str], Size | None] |
         if "bbox" in entry or "category_id" in entry:
             image = images.get(_key(entry.get("image_id")))
             known = _key(entry.get("category_id")) in categories
-            said = (names.get(_key(entry.get("image_id")), ""), str(entry.get("category_id")), str(entry.get("bbox")))
-            boxes.append(Box(path, number, image, known, _sides(entry.get("bbox")), said))
+            sides, kind = _sides(entry.get("bbox")), _number(entry.get("category_id"))
+            said = (
+                paths.get(_key(entry.get("image_id")), ""),
+                str(entry.get("category_id")) if kind is None else kind,
+                str(entry.get("bbox")) if sides is None else sides,
+            )
+            boxes.append(Box(path, number, image, known, sides, said))
     return Annotations(path, boxes)
 
 

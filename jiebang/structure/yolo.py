@@ -77,24 +77,30 @@ def _named(text: str) -> int:
     return count or (min(MOST_CLASSES, int(number[1])) if number else 0)
 
 
-def read_labels(path: str, location: Path, image: tuple[int, int] | None, classes: int) -> Annotations:
-    """The boxes of a label file; outlines of three points or more are the boxes that hold them."""
+def read_labels(
+    path: str, location: Path, image_path: str | None, image: tuple[int, int] | None, classes: int
+) -> Annotations:
+    """The boxes of a label file, `image` the size of its image; outlines of three points or more are the boxes that
+    hold them.
+    """
     text = read_text(location)
     boxes = []
     for number, line in enumerate(text.split("\n")[:MOST_LINES], start=1):
         if line.strip():
-            boxes.append(_box(path, number, line, image, classes))
+            boxes.append(_box(path, number, line, image_path or path, image, classes))
     return Annotations(path, boxes)
 
 
-def _box(path: str, number: int, line: str, image: tuple[int, int] | None, classes: int) -> Box:
+def _box(path: str, number: int, line: str, place: str, image: tuple[int, int] | None, classes: int) -> Box:
     name, *rest = line[:LONGEST_LINE].split()
     known = _CLASS.fullmatch(name) is not None and int(name) < classes
     values = [Fraction(text) for text in rest if _PLAIN.fullmatch(text)]
     sides = None
     if image is not None and len(values) == len(rest):
         sides = _of_shares(values, image)
-    return Box(path, number, image, known, sides, (path, name, *rest), slack=1)
+    # The class stays a text, so that no box of YOLO is one of COCO, which numbers its categories on its own.
+    kind = str(int(name)) if _CLASS.fullmatch(name) else name
+    return Box(path, number, image, known, sides, (place, kind, tuple(rest) if sides is None else sides), slack=1)
 
 
 def _of_shares(values: list[Fraction], image: tuple[int, int]) -> tuple[Fraction, Fraction, Fraction, Fraction] | None:

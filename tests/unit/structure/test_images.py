@@ -237,6 +237,27 @@ def test_a_box_of_coco_is_valid_or_told_why(box: list[Any], fault: str | None) -
     assert report.warnings == ()
 
 
+def test_a_box_of_coco_counts_once_however_it_is_written() -> None:
+    box = '{"image_id": %s, "category_id": %s, "bbox": [%s]}'
+    text = json.dumps(
+        {"images": [{"id": n, "file_name": f"{place}a.png"} for n, place in enumerate(("", "./", "no/", "x//./"), 1)]}
+    )
+    boxes = [box % (1, 7, sides) for sides in ("1, 1, 9, 9", "1.0, 1, 9, 9", "1, 1e0, 0.9e1, 9.00")]
+    boxes += [box % (2, 7, "1, 1, 9, 9"), box % (3, "7.0", "1, 1, 9, 9"), box % (4, 7, "1, 1, 9, 9")]
+    boxes += [box % (1, 8, "1, 1, 9, 9"), box % (1, 7, "2, 1, 9, 9")]
+    kinds = '"categories": [{"id": 7}, {"id": 7.0}, {"id": 8}]'
+    text = f'{text[:-1]}, {kinds}, "annotations": [{", ".join(boxes)}]}}'
+    assert share(judged({"a.png": PNG, "boxes.json": text}, "ANN-1"), "ANN-1") == (3, 3)
+    listed = text.replace('a.png"', 'a.png", "width": 64, "height": 48').replace("no/", "").replace("x//./", ".//")
+    assert share(judged({"boxes.json": listed, "t.csv": "a,b\n1,2\n"}, "ANN-1"), "ANN-1") == (3, 3)
+
+
+def test_a_line_of_yolo_counts_once_however_it_is_written() -> None:
+    lines = ["0 0.5 0.5 0.1 0.1", "0 .5 0.50 1e-1 0.1", "00 0.5 0.5 0.1 0.1 0.9", "1 0.5 0.5 0.1 0.1"]
+    files = yolo("\n".join(lines)) | {"images/a.txt": lines[0]}
+    assert share(judged(files, "ANN-1"), "ANN-1") == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
