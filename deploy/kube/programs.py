@@ -1,6 +1,6 @@
 """The programs of a test cluster, built once with Go from their pinned modules and cached.
 
-Nothing here names a registry: Go is asked with whatever proxy the machine has configured, and each `build/*/go.sum`
+Nothing here names a registry: Go is asked with whatever proxy the machine has configured, and each `modules/*/go.sum`
 holds what it brings to what was reviewed.
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from deploy.local.fetch import FetchFailed, Say, cached, say
 
 KUBERNETES = "1.35.4"
-BUILD = Path(__file__).parent / "build"
+MODULES = Path(__file__).parent / "modules"
 
 _VERSION = "k8s.io/component-base/version"
 _LINKED = f"-s -w -X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=35"
 
-# Each program with the folder of `build/` that pins it, and its package.
+# Each program with the folder of `modules/` that pins it, and its package.
 CONTROL_PLANE = {
     "etcd": ("etcd", "go.etcd.io/etcd/server/v3"),
     "kube-apiserver": ("kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver"),
@@ -63,7 +63,7 @@ def find_control_plane(say: Say = say) -> Path:
     """
 
     def write_stages(go: str, folder: Path) -> None:
-        module = Path(_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], BUILD / "kwok").strip())
+        module = Path(_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], MODULES / "kwok").strip())
         stages = [(module / "kustomize" / "stage" / file).read_text("utf-8") for file in _STAGE_FILES]
         (folder / STAGES).write_text("\n---\n".join(stages), "utf-8")
 
@@ -97,11 +97,11 @@ def _built(
         for number, (program, (module, package)) in enumerate(programs.items(), start=1):
             say(f"Kubernetes {KUBERNETES}: building {program} with Go ({number} of {len(programs)}; minutes, once)")
             linked = ["-buildvcs=false", "-mod=readonly", "-ldflags", _LINKED]
-            _go([go, "build", *linked, "-o", str(folder / program), package], BUILD / module)
+            _go([go, "build", *linked, "-o", str(folder / program), package], MODULES / module)
         make_more(go, folder)
         say(f"Kubernetes {KUBERNETES}: built ({time.monotonic() - started:.0f} s)")
 
-    pinned = hashlib.sha256(b"".join((BUILD / module / "go.sum").read_bytes() for module, _ in programs.values()))
+    pinned = hashlib.sha256(b"".join((MODULES / module / "go.sum").read_bytes() for module, _ in programs.values()))
     entry = f"kubernetes-{KUBERNETES}-{name}-{pinned.hexdigest()[:8]}"
     return cached(entry, build, lambda folder: all((folder / file).is_file() for file in [*programs, *more]), say)
 

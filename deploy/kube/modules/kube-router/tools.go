@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools names the program that is built here, so that go.mod keeps its version.
+package tools
+
+import _ "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"

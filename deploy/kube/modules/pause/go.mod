@@ -1,0 +1,3 @@
+module jiebang/pause
+
+go 1.26.0
