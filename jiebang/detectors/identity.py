@@ -79,6 +79,16 @@ def _military(found: Candidate) -> str | None:
     return "military_paper" if "字第" in found.matched or found.is_near("军官证|士兵证") else None
 
 
+def _travel_permit(found: Candidate) -> str | None:
+    """Eight digits alone are a permit of Taiwan only right behind its name: any number has eight digits."""
+    if found.is_masked:
+        return None
+    if found.matched.isdigit():
+        before = found.text[max(0, found.start - 24) : found.start].decode("utf-8", "ignore")
+        return "travel_permit" if re.search("台胞证(?:号码|号)?[:： ]?$", before) else None
+    return "travel_permit" if found.is_near("通行证|回乡证|台胞证|permit") else None
+
+
 _ARMS = "军|政|后|装|参|海|空|联|武|南|北|沈|兰|济|成|广"
 _DATE = "(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 
@@ -107,8 +117,8 @@ DETECTORS = (
         "travel_permit",
         "[^0-9A-Za-z][CHMW][0-9A-Z][0-9]{7}(?:[0-9]{2})?[^0-9A-Za-z]|台胞证(?:号码|号)?(?::|：| )?[0-9]{8}[^0-9A-Za-z]",
         re.compile(rb"(?<![0-9A-Za-z])(?:[CHMW][0-9]{8}(?:[0-9]{2})?|C[A-HJ-NP-Z][0-9]{7}|[0-9]{8})(?![0-9A-Za-z])"),
-        _near("travel_permit", "通行证|回乡证|台胞证|permit"),
-        "the word 通行证, 回乡证, 台胞证 or permit within ten characters",
+        _travel_permit,
+        "the word 通行证, 回乡证, 台胞证 or permit within ten characters; eight digits alone right behind 台胞证",
         telling=names("通行证", "回乡证", "台胞证"),
         keyword="通行证",
     ),

@@ -97,6 +97,12 @@ def test_long_cells_are_looked_through_as_a_whole(lines: list[str]) -> None:
     assert classes([cell])[0] == everything(cell)
 
 
+def test_eight_digits_are_a_permit_only_right_behind_its_name() -> None:
+    for text in ("QQ: 20008888。; 然后 台胞证123456", "台胞证 有效，编号 20008888 "):
+        assert "travel_permit" not in classes([text])[0] | everything(text)
+    assert classes(["台胞证号：20008888。"])[0] == everything("台胞证号：20008888。") == {"travel_permit"}
+
+
 def test_a_long_line_in_pieces_holds_what_it_holds_as_a_whole(tmp_path: Path) -> None:
     secret = next(line for line in LINES if line.classes == {"github_token"}).text
     filler = "nothing to see here " * 10
